@@ -30,24 +30,26 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Cost:
-    """What it took to run the cell, and what the last candidate costs to use.
+class Resources:
+    """What it took to run the cell, and what its model takes to use.
 
     Attributes:
         train_seconds: Wall time in the method.
         evaluate_seconds: Wall time scoring the candidates.
         peak_memory_bytes: Peak resident memory of the worker process so far.
-        parameters: Of the last selectable candidate.
-        macs: Its multiply-accumulates per input.
-        resumed: Whether the cell went on from a checkpoint (then the times cover the last part only).
+        resumed: Whether the cell went on from a checkpoint; then the times cover its last part only.
+        parameters: Of the offered model.
+        weights: Entries of the weights of its convolutions and linear layers.
+        macs: Its multiply-accumulates for one input, dense.
     """
 
     train_seconds: float = 0.0
     evaluate_seconds: float = 0.0
     peak_memory_bytes: int = 0
-    parameters: int = 0
-    macs: int = 0
     resumed: bool = False
+    parameters: int = 0
+    weights: int = 0
+    macs: int = 0
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ class Record:
         groups: Axes of the count tables; ``None`` if the cell failed.
         candidates: The states offered, in order.
         counts: For each scored split, tables (candidates, C, B, C).
-        cost: Time, memory, size.
+        resources: Time, memory, size.
         environment: Code version, libraries, hardware.
         finished_at: UTC, ISO 8601.
         failure: Set if ``status`` is ``failed``.
@@ -91,7 +93,7 @@ class Record:
     groups: Groups | None = None
     candidates: tuple[Candidate, ...] = ()
     counts: dict[str, PackedCounts] = field(default_factory=dict)
-    cost: Cost = field(default_factory=Cost)
+    resources: Resources = field(default_factory=Resources)
     failure: Failure | None = None
     schema: int = SCHEMA_VERSION
 

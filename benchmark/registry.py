@@ -58,7 +58,8 @@ class Registry(Generic[T]):
         known = self._classes.get(name)
         if known is not None and (known.__module__, known.__qualname__) != (plugin.__module__, plugin.__qualname__):
             raise PluginError(
-                f"{self.kind} {name!r} is defined twice: by {known.__module__}.{known.__qualname__} and by {where}; rename one"
+                f"{self.kind} {name!r} is defined twice: by {known.__module__}.{known.__qualname__} "
+                f"and by {where}; rename one"
             )
         self._classes[name] = plugin
         return plugin

@@ -13,17 +13,18 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from benchmark.artifacts import Artifact, artifact_folder, save_artifact
+from benchmark.artifacts import Artifact, save_artifact
 from benchmark.cell import Cell, method_of, task_of
 from benchmark.checkpoint import Checkpoint
-from benchmark.cost import cost_of_use, weight_sparsity
+from benchmark.cost import measure_cost
 from benchmark.counts import Groups, IntArray, PackedCounts
 from benchmark.data import Data
 from benchmark.environment import environment
 from benchmark.evaluate import count, predictions
 from benchmark.method import Method
+from benchmark.network import Network
 from benchmark.randomness import Dimension, isolated
-from benchmark.record import Candidate, Cost, Record
+from benchmark.record import Candidate, Record, Resources
 from benchmark.run import Offer, Problem, Run
 from benchmark.task import EVALUATED, SplitName, Task
 from benchmark.worker import Worker
@@ -73,9 +74,11 @@ def run_cell(
         del run  # the training data; test is built only now
         counts = _score(model, offers, cell, task, worker)
         candidates = _candidates(model, offers)
-        use = cost_of_use(model, task.inputs())
+        cost = measure_cost(model, _sample(task, worker))
     if method.keeps_artifact:
-        save_artifact(artifact_folder(worker.store.root, cell.key), cell.key, load_file(offers[-1].path))
+        backbone = model.backbone if isinstance(model, Network) else None
+        artifact = Artifact(cell.key, load_file(offers[-1].path), backbone)
+        save_artifact(worker.store.artifact_folder(cell.key), artifact)
     return Record(
         cell=cell,
         key=cell.key,
@@ -86,13 +89,14 @@ def run_cell(
         finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
         candidates=candidates,
         counts={split: PackedCounts.pack(table) for split, table in counts.items()},
-        cost=Cost(
+        resources=Resources(
             train_seconds=trained - began,
             evaluate_seconds=time.perf_counter() - trained,
             peak_memory_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * RUSAGE_UNIT,
-            parameters=use.parameters,
-            macs=use.macs,
             resumed=checkpoint.resumed,
+            parameters=cost.parameters,
+            weights=cost.weights,
+            macs=cost.macs,
         ),
     )
 
@@ -116,7 +120,7 @@ def _handle(
         rho=cell.rho if needs.bias_labels else None,
         inputs=inputs,
         backbone=backbone,
-        recipe=task.recipe(cell.rho).under(cell.protocol),
+        reference=task.recipe(cell.rho),
         protocol=cell.protocol,
     )
     layout = backbone.layout

@@ -60,7 +60,8 @@ class Split:
         """Refuse arrays that do not belong together."""
         if not len(self.x) == len(self.y) == len(self.b) or self.b.ndim != 2:
             raise ValueError(
-                f"a split needs equally many x, y and b, and b as (N, biases); got shapes {self.x.shape}, {self.y.shape}, {self.b.shape}"
+                "a split needs equally many x, y and b, and b as (N, biases); "
+                f"got shapes {self.x.shape}, {self.y.shape}, {self.b.shape}"
             )
 
     def __len__(self) -> int:
