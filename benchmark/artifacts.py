@@ -57,3 +57,8 @@ def load_artifact(path: Path, key: str) -> Artifact:
             f"artifact {path} has checksum {found}, its name says {expected}; delete it and run again"
         )
     return Artifact(key, load(content))
+
+
+def artifact_folder(root: Path, key: str) -> Path:
+    """The shard of a results folder that holds the artifact of a key."""
+    return root / "artifacts" / key[:2]

@@ -16,7 +16,7 @@ from torch import nn
 
 from benchmark.artifacts import Artifact
 from benchmark.checkpoint import Checkpoint, Epochs, State
-from benchmark.data import Data
+from benchmark.data import MEMORY_FORMATS, Data
 from benchmark.network import Network, build_network
 from benchmark.protocol import Protocol
 from benchmark.randomness import Dimension, torch_stream
@@ -124,7 +124,7 @@ class Run:
             *self._streams,
             "initialisation",
             role,
-        ).to(self.device)
+        ).to(self.device, memory_format=MEMORY_FORMATS[(backbone or self.problem.backbone).layout])
         if start is not None:
             network.load_state_dict(start.state)
         return network
