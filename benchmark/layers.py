@@ -35,7 +35,7 @@ class ChannelMap(nn.Module):
     targets: torch.Tensor
 
     def __init__(self, sources: Sequence[int], stride: int = 1) -> None:
-        """Output channel i is input channel ``sources[i]``, zero where that is -1; every ``stride``-th pixel is taken."""
+        """Output channel i is input channel ``sources[i]``, zero where that is -1; ``stride`` thins out pixels."""
         super().__init__()
         self.sources = tuple(sources)
         self.stride = stride
