@@ -68,13 +68,19 @@ def measure_cost(model: nn.Module, sample: torch.Tensor) -> Cost:
     finally:
         for hook in hooks:
             hook.remove()
-    weights = [m.weight for m in model.modules() if isinstance(m, WEIGHTED)]
+    weights, nonzero = count_weights(model)
     return Cost(
         parameters=sum(p.numel() for p in model.parameters()),
-        weights=sum(w.numel() for w in weights),
-        nonzero=sum(int(torch.count_nonzero(w)) for w in weights),
+        weights=weights,
+        nonzero=nonzero,
         macs=counter.get_total_flops() // 2 + sum(elements),
     )
+
+
+def count_weights(model: nn.Module) -> tuple[int, int]:
+    """Entries of the weights of convolutions and linear layers, and how many of them are not exactly zero."""
+    weights = [module.weight for module in model.modules() if isinstance(module, WEIGHTED)]
+    return sum(w.numel() for w in weights), sum(int(torch.count_nonzero(w)) for w in weights)
 
 
 def measure_latency(

@@ -39,14 +39,27 @@ def _fixed() -> dict[str, Any]:
         "code": code_version(),
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "cpu": _cpu_model(),
         "libraries": {name: _installed(name) for name in LIBRARIES},
     }
 
 
 def environment(device: str, threads: int) -> dict[str, Any]:
     """For the record: versions, machine, device and threads."""
-    return {**_fixed(), "host": platform.node(), "cores": os.cpu_count(), "device": device, "threads": threads}
+    return {
+        **_fixed(),
+        "host": platform.node(),
+        "device": device,
+        "hardware": _cpu_model() if device == "cpu" else _gpu_model(device),
+        "cores": os.cpu_count(),
+        "threads": threads,
+    }
+
+
+@lru_cache(maxsize=8)
+def _gpu_model(device: str) -> str:
+    import torch
+
+    return torch.cuda.get_device_name(device) if torch.cuda.is_available() else device
 
 
 def _installed(name: str) -> str | None:
@@ -56,6 +69,7 @@ def _installed(name: str) -> str | None:
         return None
 
 
+@lru_cache(maxsize=1)
 def _cpu_model() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()

@@ -16,7 +16,7 @@ from torch import nn
 from benchmark.artifacts import Artifact, save_artifact
 from benchmark.cell import Cell, method_of, task_of
 from benchmark.checkpoint import Checkpoint
-from benchmark.cost import measure_cost
+from benchmark.cost import count_weights, measure_cost
 from benchmark.counts import Groups, IntArray, PackedCounts
 from benchmark.data import Data
 from benchmark.environment import environment
@@ -26,7 +26,7 @@ from benchmark.network import Network
 from benchmark.randomness import Dimension, isolated
 from benchmark.record import Candidate, Record, Resources
 from benchmark.run import Offer, Problem, Run
-from benchmark.task import EVALUATED, SplitName, Task
+from benchmark.task import EVALUATED, Inputs, SplitName, Task
 from benchmark.worker import Worker
 
 RUSAGE_UNIT = 1 if sys.platform == "darwin" else 1024
@@ -74,7 +74,7 @@ def run_cell(
         del run  # the training data; test is built only now
         counts = _score(model, offers, cell, task, worker)
         candidates = _candidates(model, offers)
-        cost = measure_cost(model, _sample(task, worker))
+        cost = measure_cost(model, _sample(task.inputs(), worker.device))
     if method.keeps_artifact:
         backbone = model.backbone if isinstance(model, Network) else None
         artifact = Artifact(cell.key, load_file(offers[-1].path), backbone)
@@ -158,9 +158,16 @@ def _score(
     return tables
 
 
+def _sample(inputs: Inputs, device: str) -> torch.Tensor:
+    """An input of the right shape; what is in it does not matter where only operations are counted."""
+    dtype = torch.float32 if len(inputs.shape) == 3 else torch.int64
+    return torch.zeros((1, *inputs.shape), dtype=dtype, device=device)
+
+
 def _candidates(model: nn.Module, offers: Sequence[Offer]) -> tuple[Candidate, ...]:
     candidates = []
     for offer in offers:
         model.load_state_dict(load_file(offer.path))
-        candidates.append(Candidate(offer.label, offer.info, sparsity=weight_sparsity(model)))
+        weights, nonzero = count_weights(model)
+        candidates.append(Candidate(offer.label, offer.info, sparsity=1 - nonzero / weights if weights else 0.0))
     return tuple(candidates)
