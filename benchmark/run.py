@@ -124,14 +124,11 @@ class Run:
         """
         if backbone is None:
             backbone = self.problem.backbone if start is None else start.backbone or self.problem.backbone
-        network = build_network(
-            backbone,
-            self.problem.inputs,
-            self.problem.classes,
-            *self._streams,
-            "initialisation",
-            role,
-        ).to(self.device, memory_format=MEMORY_FORMATS[backbone.layout])
+        problem = self.problem
+        network = build_network(backbone, problem.inputs, problem.classes, *self._streams, "initialisation", role).to(
+            self.device
+        )
+        network.to(memory_format=MEMORY_FORMATS[backbone.layout])
         if start is not None:
             network.load_state_dict(start.state)
         return network
