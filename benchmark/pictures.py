@@ -19,7 +19,7 @@ MARGIN = 28
 LABEL = 150
 """Width of the column with the classes' names."""
 BLOCK_GAP = 36
-HEAD = 112
+HEAD = 126
 CAPTION = 22
 INK, FAINT, RULE, PAPER = (24, 24, 27), (113, 113, 122), (212, 212, 216), (255, 255, 255)
 
@@ -57,11 +57,11 @@ def contact_sheet(task: Task, name: SplitName, setting: Setting, path: Path, *, 
     width = 2 * MARGIN + LABEL + len(blocks) * (block_width + BLOCK_GAP) - BLOCK_GAP
     sheet = Image.new("RGB", (width, HEAD + len(task.classes) * row_height + MARGIN), PAPER)
     draw = ImageDraw.Draw(sheet)
-    level = "natural level" if setting.rho is None else f"rho {setting.rho:g}"
-    draw.text((MARGIN, 32), f"{task.title}: {name}, {level}", INK, _font(24), anchor="ls")
+    level = "" if setting.rho is None else f" at rho {setting.rho:g}"
+    draw.text((MARGIN, 46), f"{task.title}{level}: {name}", INK, _font(24), anchor="ls")
     details = {"seed": setting.seed, "protocol": setting.protocol.name} | dataclasses.asdict(task.params)
     details_text = ", ".join(f"{key} {value}" for key, value in details.items())
-    draw.text((MARGIN, 56), details_text, FAINT, _font(14), anchor="ls")
+    draw.text((MARGIN, 70), details_text, FAINT, _font(14), anchor="ls")
     for column, block in enumerate(blocks):
         left = MARGIN + LABEL + column * (block_width + BLOCK_GAP)
         draw.text((left, HEAD - 14), block.heading, INK, _font(15), anchor="ls")
