@@ -16,7 +16,7 @@ from torch import nn
 
 from benchmark.artifacts import Artifact
 from benchmark.checkpoint import Checkpoint, Epochs, State
-from benchmark.data import Data
+from benchmark.data import MEMORY_FORMATS, Data
 from benchmark.network import Network, build_network
 from benchmark.protocol import Protocol
 from benchmark.randomness import Dimension, torch_stream
@@ -35,7 +35,7 @@ class Problem:
         rho: Share of bias-aligned training samples; ``None`` where natural, or not declared.
         inputs: Shape and normalisation of inputs.
         backbone: The task's network.
-        recipe: The reference recipe, scaled to the protocol.
+        reference: The reference recipe as published.
         protocol: The budget.
     """
 
@@ -44,8 +44,13 @@ class Problem:
     rho: float | None
     inputs: Inputs
     backbone: Backbone
-    recipe: Recipe
+    reference: Recipe
     protocol: Protocol
+
+    @property
+    def recipe(self) -> Recipe:
+        """The reference recipe, scaled to the protocol."""
+        return self.reference.under(self.protocol)
 
 
 @dataclass
@@ -112,19 +117,21 @@ class Run:
     def network(
         self, backbone: Backbone | None = None, *, start: Artifact | None = None, role: str = "network"
     ) -> Network:
-        """A network of the task's (or the given) backbone: freshly initialised, or with the state of ``start``.
+        """A network of the task's (or the given) backbone: freshly initialised, or as ``start`` left it.
 
         Networks of different ``role`` in one cell start from different weights; the same role starts from the same
         weights in every method.
         """
+        if backbone is None:
+            backbone = self.problem.backbone if start is None else start.backbone or self.problem.backbone
         network = build_network(
-            backbone or self.problem.backbone,
+            backbone,
             self.problem.inputs,
             self.problem.classes,
             *self._streams,
             "initialisation",
             role,
-        ).to(self.device)
+        ).to(self.device, memory_format=MEMORY_FORMATS[backbone.layout])
         if start is not None:
             network.load_state_dict(start.state)
         return network
