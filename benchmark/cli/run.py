@@ -65,12 +65,7 @@ def run(
     for pair in expansion.not_applicable:
         click.echo(f"  not applicable: {pair.method} on {pair.task}: {pair.reason}")
     options = Options(results, data_root, jobs, device, threads, plugins, checkpoint_seconds)
-    try:
-        report(execute(plan, options), len(plan.to_run))
-    except OSError as error:
-        raise click.ClickException(
-            f"cannot write to {results}: {error.strerror or error}. Finished cells are safe; make room and run again."
-        ) from error
+    report(execute(plan, options), len(plan.to_run))
     after = make_plan(expansion.cells, store)
     click.echo(
         f"{sweep.stem}: {after.count('done')} done, {after.count('failed')} failed, {after.count('missing')} missing"
