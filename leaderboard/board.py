@@ -89,7 +89,7 @@ class Section:
 
     def ranking(self, rule: str) -> Ranking:
         """Ranks by the headline metric, ties declared; see :func:`leaderboard.ranking.rank`."""
-        return rank([entry.scores(self.headline, rule) for entry in self.entries])
+        return rank(np.stack([entry.scores(self.headline, rule) for entry in self.entries]))
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,9 @@ def _section(identity: tuple[Any, ...], rows: list[dict[str, Any]]) -> Section:
     grouped: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
     for row in rows:
         grouped.setdefault(tuple(row[name] for name in ENTRY), []).append(row)
-    entries = sorted((_entry(group, seeds) for group in grouped.values()), key=lambda entry: (entry.label, entry.version))
+    entries = sorted(
+        (_entry(group, seeds) for group in grouped.values()), key=lambda entry: (entry.label, entry.version)
+    )
     headline = next((row["headline"] for row in rows if row["headline"]), "accuracy")
     return Section(task, version, json.loads(params), rho, protocol, precision, headline, tuple(entries))
 

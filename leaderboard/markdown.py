@@ -94,7 +94,9 @@ def _footnotes(section: Section) -> Iterator[str]:
     for entry in section.entries:
         if entry.missing:
             lines.append(f"- {entry.label}: not run for seeds {', '.join(map(str, entry.missing))}")
-        lines.extend(f"- {entry.label}, seed {seed}: failed, {_plain(why)}" for seed, why in sorted(entry.failures.items()))
+        lines.extend(
+            f"- {entry.label}, seed {seed}: failed, {_plain(why)}" for seed, why in sorted(entry.failures.items())
+        )
     if lines:
         yield "\\* incomplete:\n\n" + "\n".join(lines)
 
