@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import nn
@@ -16,6 +17,19 @@ from torch.utils.flop_counter import FlopCounterMode
 WEIGHTED = (nn.Conv1d, nn.Conv2d, nn.Linear)
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 POOLS = (nn.AvgPool2d, nn.AdaptiveAvgPool2d)
+
+
+@runtime_checkable
+class Compactable(Protocol):
+    """A model that carries units which no longer do anything."""
+
+    def compact(self) -> nn.Module:
+        """A smaller model of its own, without them, that computes the same."""
+
+
+def compacted(model: nn.Module) -> nn.Module:
+    """The model as one would ship it: without masked units, if it has any."""
+    return model.compact() if isinstance(model, Compactable) else model
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -59,6 +60,13 @@ class Data:
     def __len__(self) -> int:
         """How many samples."""
         return len(self.y)
+
+    def subset(self, index: torch.Tensor) -> Data:
+        """A split of its own with the samples at ``index`` (M,)."""
+        part = copy.copy(self)
+        part.x, part.y = self.x.index_select(0, index), self.y.index_select(0, index)
+        part.b = None if self.b is None else self.b.index_select(0, index)
+        return part
 
     def batch(self, index: torch.Tensor) -> Batch:
         """The samples at ``index`` (B,), normalised."""

@@ -9,7 +9,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.synchronize import Event as ProcessEvent
@@ -25,7 +25,7 @@ from benchmark.store import Store
 from benchmark.worker import POISON_LIMIT, Outcome, Worker
 
 if TYPE_CHECKING:
-    from pebble import ProcessFuture, ProcessPool
+    from pebble import ProcessPool
 
 BUSY_POLL_SECONDS = 0.5
 
@@ -118,7 +118,7 @@ class _Pool:
 
         context = multiprocessing.get_context("spawn")
         stop = context.Event()
-        running: dict[ProcessFuture[tuple[Outcome, float]], Cell] = {}
+        running: dict[Future[tuple[Outcome, float]], Cell] = {}
         pool = ProcessPool(self._options.jobs, 0, _start_worker, (self._options, os.getpid(), stop), context)
         try:
             with _signals(stop.set):
@@ -135,7 +135,7 @@ class _Pool:
             pool.stop()
             pool.join()
 
-    def _submit(self, pool: ProcessPool, running: dict[ProcessFuture[tuple[Outcome, float]], Cell]) -> None:
+    def _submit(self, pool: ProcessPool, running: dict[Future[tuple[Outcome, float]], Cell]) -> None:
         """Keep one cell in reserve for each worker; more would only make the parent slow."""
         for _ in range(len(self._waiting)):
             if len(running) >= 2 * self._options.jobs:
@@ -146,7 +146,7 @@ class _Pool:
             else:
                 running[pool.schedule(_attempt, (cell,))] = cell
 
-    def _settle(self, future: ProcessFuture[tuple[Outcome, float]], cell: Cell) -> Event | None:
+    def _settle(self, future: Future[tuple[Outcome, float]], cell: Cell) -> Event | None:
         from pebble import ProcessExpired
 
         error = future.exception()

@@ -22,11 +22,14 @@ class Site:
         module: Its name in the network (``get_submodule``).
         units: How many units it has.
         dim: Which dimension of its output counts them: 1 for feature maps and flat features, -1 for token features.
+        norm: Name of the ``nn.LayerNorm`` over these units that they enter next, on a residual branch: masked units
+            are left out of its statistics and are 0 in its output. ``None`` where there is none.
     """
 
     module: str
     units: int
     dim: int = 1
+    norm: str | None = None
 
 
 class Network(nn.Module):

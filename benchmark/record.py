@@ -20,13 +20,16 @@ class Candidate:
         label: Unique within the cell.
         info: Numbers that the method reported of it.
         selectable: Whether selection rules may choose it; otherwise it is scored for diagnosis only.
-        sparsity: Share of exactly zero weights among those of convolutions and linear layers.
+        sparsity: Share of the weights of its convolutions and linear layers that are exactly zero or belong to
+            masked units.
+        macs: Its multiply-accumulates for one input, without masked units.
     """
 
     label: str
     info: dict[str, float] = field(default_factory=dict)
     selectable: bool = True
     sparsity: float = 0.0
+    macs: int = 0
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class Resources:
         evaluate_seconds: Wall time scoring the candidates.
         peak_memory_bytes: Peak resident memory of the worker process so far.
         resumed: Whether the cell went on from a checkpoint; then the times cover its last part only.
-        parameters: Of the offered model.
+        parameters: Of the last selectable candidate.
         weights: Entries of the weights of its convolutions and linear layers.
         macs: Its multiply-accumulates for one input, dense.
     """

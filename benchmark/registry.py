@@ -15,7 +15,7 @@ import warnings
 from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Generic, Protocol, TypeVar
+from typing import ClassVar, Generic, Protocol, TypeVar
 
 from benchmark.errors import PluginError, UnknownNameError
 from benchmark.method import Method
@@ -26,7 +26,7 @@ from benchmark.task import Task
 class Named(Protocol):
     """A plugin class: it says its name."""
 
-    name: str
+    name: ClassVar[str]
 
 
 T = TypeVar("T", bound=Named)

@@ -10,13 +10,11 @@ from datetime import UTC, datetime
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
-from torch import nn
 
 from benchmark.artifacts import Artifact, save_artifact
 from benchmark.cell import Cell, method_of, task_of
 from benchmark.checkpoint import Checkpoint
-from benchmark.cost import count_weights, measure_cost
+from benchmark.cost import compacted, count_weights, measure_cost
 from benchmark.counts import Groups, IntArray, PackedCounts
 from benchmark.data import Data
 from benchmark.environment import environment
@@ -68,16 +66,19 @@ def run_cell(
         run = _handle(cell, task, method, upstream, worker, checkpoint, report)
         method.run(run)
         trained = time.perf_counter()
-        offers, model = list(run.offers.values()), run.offered
-        if model is None:
+        offers = list(run.offers.values())
+        selectable = [offer for offer in offers if offer.selectable]
+        if not selectable:
             raise ValueError(f"{method.name} offered no model: call run.offer(model, label) at least once")
         del run  # the training data; test is built only now
-        counts = _score(model, offers, cell, task, worker)
-        candidates = _candidates(model, offers)
-        cost = measure_cost(model, _sample(task.inputs(), worker.device))
+        counts = _score(offers, cell, task, worker)
+        sample = _sample(task.inputs(), worker.device)
+        candidates = tuple(_candidate(offer, sample) for offer in offers)
+        model = selectable[-1].load(worker.device)
+        cost = measure_cost(model, sample)
     if method.keeps_artifact:
         backbone = model.backbone if isinstance(model, Network) else None
-        artifact = Artifact(cell.key, load_file(offers[-1].path), backbone)
+        artifact = Artifact(cell.key, model.state_dict(), backbone)
         save_artifact(worker.store.artifact_folder(cell.key), artifact)
     return Record(
         cell=cell,
@@ -85,7 +86,7 @@ def run_cell(
         status="done",
         supervision=method.supervision,
         groups=groups_of(task),
-        environment=environment(worker.device, worker.threads),
+        environment=environment(worker.device, worker.threads, _accelerator(worker.device)),
         finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
         candidates=candidates,
         counts={split: PackedCounts.pack(table) for split, table in counts.items()},
@@ -142,20 +143,18 @@ def _handle(
     )
 
 
-def _score(
-    model: nn.Module, offers: Sequence[Offer], cell: Cell, task: Task, worker: Worker
-) -> dict[SplitName, IntArray]:
+def _score(offers: Sequence[Offer], cell: Cell, task: Task, worker: Worker) -> dict[SplitName, IntArray]:
     """Count tables (candidates, C, B, C) of every evaluated split that the task has."""
     device, layout = torch.device(worker.device), task.backbone().layout
     tables: dict[SplitName, IntArray] = {}
     for name in (name for name in EVALUATED if name in task.splits):
         data = Data(task.split(name, cell.setting(worker.data_root)), task.inputs(), device, layout, with_bias=True)
-        rows = []
-        for offer in offers:
-            model.load_state_dict(load_file(offer.path, worker.device))
-            rows.append(count(predictions(model, data), data, groups_of(task)))
-        tables[name] = np.stack(rows)
+        tables[name] = np.stack([count(predictions(o.load(device), data), data, groups_of(task)) for o in offers])
     return tables
+
+
+def _accelerator(device: str) -> str | None:
+    return torch.cuda.get_device_name(device) if torch.device(device).type == "cuda" else None
 
 
 def _sample(inputs: Inputs, device: str) -> torch.Tensor:
@@ -164,10 +163,15 @@ def _sample(inputs: Inputs, device: str) -> torch.Tensor:
     return torch.zeros((1, *inputs.shape), dtype=dtype, device=device)
 
 
-def _candidates(model: nn.Module, offers: Sequence[Offer]) -> tuple[Candidate, ...]:
-    candidates = []
-    for offer in offers:
-        model.load_state_dict(load_file(offer.path))
-        weights, nonzero = count_weights(model)
-        candidates.append(Candidate(offer.label, offer.info, sparsity=1 - nonzero / weights if weights else 0.0))
-    return tuple(candidates)
+def _candidate(offer: Offer, sample: torch.Tensor) -> Candidate:
+    """What the record keeps of a candidate beside its counts."""
+    model = offer.load(sample.device)
+    dense, _ = count_weights(model)
+    cost = measure_cost(compacted(model), sample)
+    return Candidate(
+        label=offer.label,
+        info=offer.info,
+        selectable=offer.selectable,
+        sparsity=1 - cost.nonzero / dense if dense else 0.0,
+        macs=cost.macs,
+    )

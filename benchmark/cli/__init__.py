@@ -67,10 +67,10 @@ class LazyGroup(click.Group):
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(package_name="debias-bench")
 def main() -> None:
-    r"""Which debiasing method can one trust? Biased tasks x methods, one harness, one leaderboard.
+    """Which debiasing method can one trust? Biased tasks x methods, one harness, one leaderboard.
 
     \b
     A first leaderboard, on real digits that come along (about 3 minutes):
       debias-bench run sweeps/demo.yaml --jobs 2
       debias-bench leaderboard
-    """
+    """  # noqa: D301  (click reads the escape)

@@ -30,7 +30,7 @@ def show() -> None:
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--protocol", type=click.Choice(list(PROTOCOLS)), default="paper", show_default=True)
 @click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="Parameter of the task; may be repeated.")
-@click.option("--picture", type=click.Path(path_type=Path, dir_okay=False), help="Write a contact sheet of samples (PNG).")
+@click.option("--picture", type=click.Path(path_type=Path, dir_okay=False), help="Write a contact sheet (PNG).")
 @data_option
 @plugin_option
 @json_option
@@ -63,7 +63,7 @@ def task(
     if picture is not None:
         from benchmark.pictures import contact_sheet
 
-        contact_sheet(chosen, splits["train"], picture, rho=level)
+        contact_sheet(chosen, "train", setting, picture)
     if as_json:
         print_json(_described(chosen, level, splits))
         return
@@ -80,7 +80,12 @@ def _described(task: Task, rho: float | None, splits: dict[Any, Split]) -> dict[
         "classes": task.classes,
         "biases": [{"name": b.name, "values": b.values, "aligned": b.aligned} for b in task.biases],
         "splits": {
-            name: {"samples": len(split), "input_shape": list(split.x.shape[1:]), "dtype": str(split.x.dtype), "counts": _counts(task, split)}
+            name: {
+                "samples": len(split),
+                "input_shape": list(split.x.shape[1:]),
+                "dtype": str(split.x.dtype),
+                "counts": _counts(task, split),
+            }
             for name, split in splits.items()
         },
     }
@@ -101,15 +106,17 @@ def _print(task: Task, rho: float | None, splits: dict[Any, Split]) -> None:
     click.echo(f"{task.title}: {task.summary}\ntarget: {task.target}; parameters: {as_dict(task.params)}")
     rows = []
     for name, split in splits.items():
-        aligned = np.stack([np.array(b.aligned)[split.y] == split.b[:, i] for i, b in enumerate(task.biases)], 1) if task.biases else None
-        share = "" if aligned is None else " / ".join(f"{value:.4f}" for value in aligned.mean(0))
+        aligned = [np.array(bias.aligned)[split.y] == split.b[:, i] for i, bias in enumerate(task.biases)]
+        share = " / ".join(f"{column.mean():.4f}" for column in aligned)
         rows.append([name, len(split), "x".join(map(str, split.x.shape[1:])), share])
     names = " / ".join(bias.name for bias in task.biases) or "bias"
     click.echo(tabulate(rows, headers=["split", "samples", "input", f"aligned share ({names})"], disable_numparse=True))
     if len(task.biases) == 1:
         train = np.array(_counts(task, splits["train"]))
-        click.echo(f"\ntraining samples at rho {rho:g}, y by row, b by column:" if rho is not None else "\ntraining samples, y by row, b by column:")
-        click.echo(tabulate([[c, *row] for c, row in zip(task.classes, train.tolist(), strict=True)], headers=["", *range(train.shape[1])]))
+        level = "at its natural level" if rho is None else f"at rho {rho:g}"
+        click.echo(f"\ntraining samples {level}, y by row, b by column:")
+        table = [[name, *row] for name, row in zip(task.classes, train.tolist(), strict=True)]
+        click.echo(tabulate(table, headers=["", *range(train.shape[1])]))
 
 
 @show.command()
@@ -122,10 +129,11 @@ def method(name: str, plugins: tuple[Path, ...], as_json: bool) -> None:
     kind = METHODS.get(name)
     defaults = as_dict(kind.Params())
     if as_json:
-        print_json({"name": name, "version": kind.version, "card": kind.card, "supervision": kind.supervision, "params": defaults})
+        declared = {"card": kind.card, "supervision": kind.supervision, "params": defaults}
+        print_json({"name": name, "version": kind.version, **declared})
         return
-    card = _card_file(kind.__module__)
-    click.echo(card if card is not None else f"# {kind.card.title}\n\n{kind.card.summary}\n\n{kind.card.paper} {kind.card.url}")
+    short = f"# {kind.card.title}\n\n{kind.card.summary}\n\n{kind.card.paper} {kind.card.url}"
+    click.echo(_card_file(kind.__module__) or short)
     click.echo(f"needs: {kind.supervision}\nparameters:")
     for field, value in defaults.items():
         click.echo(f"  {field} = {value!r}")
@@ -148,7 +156,7 @@ def cell(key: str, results: Path) -> None:
     store = Store(results)
     matches = [path for path in store.record_files() if path.stem.startswith(key)]
     if len(matches) != 1:
-        raise ConfigError(f"{len(matches)} records in {results} have a key that starts with {key!r}; give one, longer if needed")
+        raise ConfigError(f"{len(matches)} records in {results} have a key that starts with {key!r}; expected one")
     record = store.read(matches[0].stem)
     plain = as_dict(record)
     for table in plain.get("counts", {}).values():

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from benchmark.cost import measure_cost, measure_latency
+from benchmark.cost import compacted, measure_cost, measure_latency
 from benchmark.network import Network
 from benchmark.task import Inputs
 from tasks.backbones.convnet import simple_convnet
@@ -87,6 +87,23 @@ def test_sparsity_of_a_smaller_network_is_the_share_of_weights_gone() -> None:
     inputs, sample = Inputs((1, 2, 5)), torch.rand(1, 1, 2, 5)
     dense, small = (measure_cost(mlp(inputs, 4, [width]), sample) for width in (6, 2))
     assert small.sparsity(dense) == pytest.approx(1 - 28 / 84)
+
+
+class Masked(nn.Module):
+    """Says that a smaller network computes the same."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.small = mlp(Inputs((1, 2, 5)), 4, [2])
+
+    def compact(self) -> nn.Module:
+        return self.small
+
+
+def test_a_model_with_masked_units_is_shipped_without_them() -> None:
+    masked, plain = Masked(), mlp(Inputs((1, 2, 5)), 4, [6])
+    assert compacted(masked) is masked.small
+    assert compacted(plain) is plain
 
 
 def test_measuring_leaves_the_model_as_it_was() -> None:
