@@ -9,9 +9,9 @@ from __future__ import annotations
 from functools import partial
 
 import torch
-from torch import nn
 from torch.nn import functional
 
+from benchmark.checkpoint import Stateful
 from benchmark.data import Batch
 from benchmark.run import Run
 from benchmark.training import Loss, cross_entropy, fit
@@ -94,7 +94,7 @@ def learn(run: Run, params: MaskParams, gated: Gated, labels: BiasLabels, loss: 
         fused=True,
     )
     order = run.stream("order", "masks")
-    state: dict[str, nn.Module | torch.optim.Optimizer | torch.Generator | BiasHead] = {
+    state: dict[str, Stateful | torch.Generator] = {
         "gates": gated.m,
         "optimizer": optimizer,
         "order": order,
