@@ -8,7 +8,9 @@ from dataclasses import dataclass
 
 import torch
 
-from benchmark.task import Inputs, Split
+from benchmark.task import Inputs, Layout, Split
+
+MEMORY_FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 
 
 @dataclass(frozen=True)
@@ -42,9 +44,9 @@ class Data:
         split: Split,
         inputs: Inputs,
         device: torch.device,
+        layout: Layout = "contiguous",
         *,
         with_bias: bool,
-        memory_format: torch.memory_format = torch.contiguous_format,
     ) -> None:
         """Move a split to ``device``; without ``with_bias`` its bias labels are left behind."""
         self.x = torch.as_tensor(split.x).to(device)
@@ -52,7 +54,7 @@ class Data:
         self.b = torch.as_tensor(split.b).to(device) if with_bias else None
         self.inputs = inputs
         self.device = device
-        self._memory_format = memory_format
+        self._memory_format = MEMORY_FORMATS[layout]
         self._scale, self._shift = _normalisation(inputs, device)
 
     def __len__(self) -> int:

@@ -39,7 +39,10 @@ class Network(nn.Module):
         encoder: Inputs to bottleneck features z, (B, feature_dim).
         classifier: z to logits, (B, classes).
         sites: Where structured methods may mask units, from input to output; set by the backbone.
+        backbone: What it was built from, if :func:`build_network` built it.
     """
+
+    backbone: Backbone | None = None
 
     def __init__(self, encoder: nn.Module, classifier: nn.Linear, sites: tuple[Site, ...] = ()) -> None:
         """Keep the two parts; ``sites`` names submodules of the whole network (``"encoder.…"``)."""
@@ -73,4 +76,5 @@ def build_network(backbone: Backbone, inputs: Inputs, classes: int, *stream: Dim
         network = factory(inputs, classes, **backbone.options)
     if not isinstance(network, Network):
         raise TypeError(f"{backbone.factory} must return a benchmark.network.Network, got {type(network).__name__}")
+    network.backbone = backbone
     return network
