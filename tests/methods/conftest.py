@@ -13,15 +13,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from benchmark.artifacts import Artifact
 from benchmark.checkpoint import Checkpoint
 from benchmark.data import Data
 from benchmark.method import Supervision
-from benchmark.network import Network, Site
 from benchmark.protocol import Protocol
-from benchmark.randomness import Dimension, isolated, numpy_stream
+from benchmark.randomness import isolated, numpy_stream
 from benchmark.run import Precision, Problem, Run
 from benchmark.task import Backbone, Bias, Inputs, Recipe, Split
 from benchmark.training import fit
@@ -38,15 +36,7 @@ ToyVanilla = Callable[..., Artifact]
 ToyTest = Callable[..., Data]
 
 
-def toy_network(inputs: Inputs, classes: int, width: int = 24) -> Network:
-    """An MLP with two maskable layers."""
-    size = int(np.prod(inputs.shape))
-    encoder = nn.Sequential(nn.Flatten(), nn.Linear(size, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU())
-    sites = (Site("encoder.2", width), Site("encoder.4", width))
-    return Network(encoder, nn.Linear(width, classes), sites)
-
-
-BACKBONE = Backbone(f"{__name__}:toy_network")
+BACKBONE = Backbone("tasks.backbones.mlp:mlp", {"widths": [24, 24]})
 
 
 def toy_biases(count: int) -> tuple[Bias, ...]:
@@ -68,7 +58,7 @@ def toy_split(name: str, rho: float, samples: int, biases: int, seed: int) -> Sp
     shape = patterns[y] ^ (draw.random((samples, 8, 8)) < 0.2)
     half = np.arange(8) * biases // 8
     colour = COLOURS[b][:, half].transpose(0, 2, 1)[:, :, None, :]
-    x = np.where(shape[:, None], colour, 40) + draw.integers(-20, 21, size=(samples, 3, 8, 8))
+    x = np.where(shape[:, None], colour, 40) + draw.integers(-60, 61, size=(samples, 3, 8, 8))
     return Split(np.clip(x, 0, 255).astype(np.uint8), y, b)
 
 
@@ -97,7 +87,7 @@ def toy_handle(
         rho=rho if supervision.bias_labels else None,
         inputs=INPUTS,
         backbone=backbone,
-        recipe=recipe.under(protocol),
+        reference=recipe,
         protocol=protocol,
     )
     train = toy_split("train", level, samples, biases, seed)
@@ -127,7 +117,7 @@ def trained_vanilla(folder: Path, level: float, biases: int, seed: int) -> Artif
 
 @pytest.fixture
 def toy_run(tmp_path: Path) -> ToyRun:
-    """``toy_run(supervision, …)``; see :func:`toy_handle`. Runs of one test share a checkpoint unless ``folder`` differs."""
+    """``toy_run(supervision, …)``: see :func:`toy_handle`. Runs in one ``folder`` share their checkpoint."""
 
     def make(supervision: Supervision, *, folder: str = "cell", **options: object) -> Run:
         return toy_handle(tmp_path / folder, supervision, **options)  # type: ignore[arg-type]
