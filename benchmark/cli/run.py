@@ -11,7 +11,7 @@ from benchmark.cli.options import data_option, plugin_option, results_option
 from benchmark.cli.progress import report
 from benchmark.executor import Options, execute
 from benchmark.manifest import write_manifest
-from benchmark.planner import make_plan
+from benchmark.planner import make_plan, with_upstream
 from benchmark.store import Store
 from benchmark.sweep import expand, read_sweep
 
@@ -55,7 +55,7 @@ def run(
     expansion = expand(parsed, data_root)
     write_manifest(store, sweep.stem, parsed, expansion)
     if retry_failed:
-        for key in store.failed() & {cell.key for cell in expansion.cells}:
+        for key in store.failed() & set(with_upstream(expansion.cells)):
             store.forget_failure(key)
     plan = make_plan(expansion.cells, store)
     done, failed = plan.count("done"), plan.count("failed")
