@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import io
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any, Protocol
 
 import torch
 
-from benchmark.files import write_torch
+from benchmark.files import write_atomic
 from benchmark.randomness import global_random_state, set_global_random_state
 
 
@@ -142,3 +143,10 @@ def _restore(state: State, saved: dict[str, Any]) -> None:
             item.set_state(saved[name])
         else:
             item.load_state_dict(saved[name])
+
+
+def write_torch(path: Path, value: Any) -> None:
+    """``torch.save`` in one atomic step; a full disk raises the ``OSError`` that torch makes another error of."""
+    buffer = io.BytesIO()
+    torch.save(value, buffer)
+    write_atomic(path, buffer.getvalue())
