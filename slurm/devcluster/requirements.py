@@ -4,11 +4,28 @@ import os
 import shutil
 import subprocess
 
-PACKAGES = ("munge", "slurm-client", "slurmctld", "slurmd", "slurmdbd", "mariadb-server-core")
+PACKAGES = (
+    "munge",
+    "slurm-client",
+    "slurmctld",
+    "slurmd",
+    "slurmdbd",
+    "mariadb-server-core",
+    "mariadb-client-core",
+)
 """The Debian packages of the daemons and commands; of MariaDB the core alone, which starts no service."""
 
 _PROGRAMS = (
-    *("munged", "mariadbd", "mariadb-install-db", "slurmdbd", "slurmctld", "slurmd", "setsid"),
+    *(
+        "munged",
+        "mariadbd",
+        "mariadb-install-db",
+        "my_print_defaults",
+        "slurmdbd",
+        "slurmctld",
+        "slurmd",
+        "setsid",
+    ),
     *("munge", "sacctmgr", "sbatch", "scontrol", "sinfo"),
 )
 _SEARCH_PATH = os.pathsep.join(
@@ -75,5 +92,5 @@ def _missing_message(absent: list[str]) -> str:
     return (
         f"not installed: {', '.join(absent)}. On Debian 12, as root: "
         "python -m slurm.devcluster start --install, or: "
-        f" apt-get update && apt-get install -y --no-install-recommends {' '.join(PACKAGES)}"
+        f"apt-get update && apt-get install -y --no-install-recommends {' '.join(PACKAGES)}"
     )
