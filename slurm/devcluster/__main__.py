@@ -87,7 +87,7 @@ def status(ctx: click.Context, directory: Path) -> None:
         ctx.exit(3)
     for role, pid in found.daemons.items():
         click.echo(f"{role:16} {'not running' if pid is None else pid}")
-    for line in found.nodes or ("slurmctld does not answer",):
+    for line in found.nodes or ("no word from slurmctld",):
         click.echo(line)
     click.echo(f"{found.job_processes} processes of jobs")
     ctx.exit(0 if found.healthy else 1)

@@ -31,7 +31,7 @@ class Status:
     Attributes:
         daemons: The process number for each role that the cluster should have; None where it is not running.
         job_processes: How many processes belong to jobs.
-        nodes: What sinfo says: one "name state" for each node; empty when slurmctld does not answer.
+        nodes: What sinfo says, one "name state" for each node; empty if a daemon is missing or silent.
     """
 
     daemons: dict[str, int | None]
@@ -109,11 +109,10 @@ def status(directory: Path = DEFAULT_DIR) -> Status | None:
 def _status(layout: Layout, settings: Settings) -> Status:
     alive = processes.owned(layout)
     by_role = {role: pid for pid, role in sorted(alive.items(), reverse=True)}
-    return Status(
-        daemons={role: by_role.get(role) for role in daemons.roles(settings)},
-        job_processes=sum(role == processes.JOB for role in alive.values()),
-        nodes=daemons.node_states(layout),
-    )
+    found = {role: by_role.get(role) for role in daemons.roles(settings)}
+    # A question to a cluster that lacks a daemon is repeated by sinfo for many seconds, in vain.
+    nodes = () if None in found.values() else daemons.node_states(layout)
+    return Status(found, sum(role == processes.JOB for role in alive.values()), nodes)
 
 
 def _require_root(layout: Layout) -> None:
