@@ -1,1 +1,1 @@
-
+"""Stored results to statistics, tables, pages and plots."""

@@ -1,1 +1,1 @@
-
+"""Debiasing methods, one package per method with its card."""

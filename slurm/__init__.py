@@ -1,1 +1,1 @@
-
+"""The submitit launcher, cluster profiles and a throw-away local SLURM."""

@@ -1,1 +1,1 @@
-
+"""Biased data sets, one module per task."""

@@ -1,0 +1,190 @@
+"""What a method sees of its cell: the data that it declared, a reference recipe, and where to offer its models.
+
+The harness puts nothing else within reach. Test and validation splits are not even built while a method runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+from benchmark.artifacts import Artifact
+from benchmark.checkpoint import Checkpoint, Epochs, State
+from benchmark.data import MEMORY_FORMATS, Data
+from benchmark.files import atomic_path
+from benchmark.network import Network, build_network
+from benchmark.protocol import Protocol
+from benchmark.randomness import Dimension, torch_stream
+from benchmark.task import Backbone, Bias, Inputs, Recipe
+
+Precision = Literal["fp32", "bf16"]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What a method may know about its task.
+
+    Attributes:
+        classes: Number of target values C.
+        biases: The bias attributes; empty unless the method declared bias labels or an unbiased split.
+        rho: Share of bias-aligned training samples; ``None`` where natural, or not declared.
+        inputs: Shape and normalisation of inputs.
+        backbone: The task's network.
+        reference: The reference recipe as published.
+        protocol: The budget.
+    """
+
+    classes: int
+    biases: tuple[Bias, ...]
+    rho: float | None
+    inputs: Inputs
+    backbone: Backbone
+    reference: Recipe
+    protocol: Protocol
+
+    @property
+    def recipe(self) -> Recipe:
+        """The reference recipe, scaled to the protocol."""
+        return self.reference.under(self.protocol)
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A candidate: a model offered for selection, spooled to disk until the method has ended.
+
+    Attributes:
+        label: Unique within the cell ("epoch 20", "tau 0.01").
+        path: The model, pickled whole, so that candidates of one cell may differ in architecture and those of an
+            interrupted run need no method to build them again.
+        selectable: Whether selection rules may choose it; otherwise it is scored for diagnosis only.
+        info: Numbers that the method reports of it, for the record.
+    """
+
+    label: str
+    path: Path
+    selectable: bool = True
+    info: dict[str, float] = field(default_factory=dict)
+
+    def load(self, device: torch.device | str) -> nn.Module:
+        """The model, on ``device``."""
+        # the run's own file in its own work folder; whoever can change it can change the results beside it
+        model: nn.Module = torch.load(self.path, map_location=device, weights_only=False)
+        return model
+
+
+class Offers(dict[str, Offer]):
+    """A cell's offers by label, in order; part of its checkpoint, so that a resumed cell still has the earlier ones."""
+
+    def __init__(self, spool: Path) -> None:
+        """``spool`` is the folder of their files."""
+        super().__init__()
+        self.spool = spool
+
+    def state_dict(self) -> list[dict[str, Any]]:
+        """Plain values of every offer; the results folder may have moved when they are read again."""
+        return [{**vars(offer), "path": offer.path.name} for offer in self.values()]
+
+    def load_state_dict(self, state: list[dict[str, Any]]) -> None:
+        """Take over the offers of the interrupted run."""
+        self.clear()
+        self.update({values["label"]: Offer(**{**values, "path": self.spool / values["path"]}) for values in state})
+
+
+class Run:
+    """The handle through which a method trains and offers models.
+
+    Attributes:
+        problem: What may be known about the task.
+        train: The biased training split; its ``b`` is ``None`` unless bias labels were declared.
+        unbiased: The unbiased split with y and b, or ``None`` unless declared.
+        upstream: Artifacts of the cells that the method starts from, by role.
+        device: Where tensors live.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        train: Data,
+        unbiased: Data | None,
+        upstream: Mapping[str, Artifact],
+        checkpoint: Checkpoint,
+        spool: Path,
+        streams: tuple[Dimension, ...],
+        device: torch.device,
+        precision: Precision,
+        report: Callable[[str, int, int], None],
+    ) -> None:
+        """The runner makes it; tests of methods may too."""
+        self.problem = problem
+        self.train = train
+        self.unbiased = unbiased
+        self.upstream = upstream
+        self.device = device
+        self.offers = Offers(spool)
+        self._checkpoint = checkpoint
+        self._streams = streams
+        self._precision: Precision = precision
+        self._report = report
+
+    def stream(self, *purpose: Dimension) -> torch.Generator:
+        """A random generator (CPU) of its own for this purpose; the same for every method of the (task, rho, seed)."""
+        return torch_stream(*self._streams, *purpose)
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """The cell's precision: forward passes and losses go inside, backward passes outside."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self._precision == "bf16")
+
+    def network(
+        self, backbone: Backbone | None = None, *, start: Artifact | None = None, role: str = "network"
+    ) -> Network:
+        """A network of the task's (or the given) backbone: freshly initialised, or as ``start`` left it.
+
+        Networks of different ``role`` in one cell start from different weights; the same role starts from the same
+        weights in every method.
+        """
+        if backbone is None:
+            backbone = self.problem.backbone if start is None else start.backbone or self.problem.backbone
+        problem = self.problem
+        network = build_network(backbone, problem.inputs, problem.classes, *self._streams, "initialisation", role).to(
+            self.device
+        )
+        network.to(memory_format=MEMORY_FORMATS[backbone.layout])
+        if start is not None:
+            network.load_state_dict(start.state)
+        return network
+
+    def epochs(self, phase: str, total: int, state: State) -> Epochs:
+        """Iterate over the epochs of a training phase; an interrupted cell resumes in the middle of it.
+
+        Args:
+            phase: Unique within the cell.
+            total: Epochs at most; :meth:`Epochs.stop` ends the phase after the current one.
+            state: Everything that changes in the loop: modules, optimisers, generators, schedules.
+        """
+        return self._checkpoint.epochs(phase, total, {**state, "run.offers": self.offers}, self._report)
+
+    def is_candidate(self, epoch: int, epochs: int) -> bool:
+        """Whether the protocol wants the state after this epoch offered."""
+        return self.problem.protocol.is_candidate(epoch, epochs)
+
+    def offer(self, model: nn.Module, label: str, *, selectable: bool = True, **info: float) -> None:
+        """Offer a model as a candidate: the harness scores it on validation and test once the method has ended.
+
+        Args:
+            model: Maps inputs (B, …) to logits (B, classes). Its classes are pickled by reference: they belong at the
+                top of a module.
+            label: Unique within the cell; an offer with the label of an earlier one takes its place.
+            selectable: ``False`` for a model that is no result of the method and should be scored for diagnosis only.
+            info: Numbers for the record (``tau=0.1``).
+        """
+        known = self.offers.get(label)
+        path = known.path if known is not None else self.offers.spool / f"{len(self.offers):05d}.pt"
+        with atomic_path(path) as temporary:
+            torch.save(model, temporary)
+        self.offers[label] = Offer(label, path, selectable, dict(info))
