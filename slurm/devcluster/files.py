@@ -29,6 +29,7 @@ def create(settings: Settings, layout: Layout) -> None:
         ("state", 0o700),
         ("munge", 0o755),
         ("database", 0o700),
+        ("tmp", 0o700),
     ):
         (layout.dir / name).mkdir()
         (layout.dir / name).chmod(mode)

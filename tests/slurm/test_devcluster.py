@@ -105,6 +105,14 @@ def test_each_node_runs_a_batch_job_and_numbers_its_gpu_from_zero(slurm_cluster:
     assert [text(tmp_path / node) for node in ("dev1", "dev2")] == ["dev1 0\n", "dev2 0\n"]
 
 
+def test_daemons_keep_their_files_to_their_own_directory(slurm_cluster: DevCluster) -> None:
+    daemons = [pid for pid in daemons_of(slurm_cluster.dir).values() if pid is not None]
+    opened = {str(fd.readlink()) for pid in daemons for fd in Path(f"/proc/{pid}/fd").iterdir()}
+    files = {name for name in opened if name.startswith("/") and name != "/dev/null"}
+    assert len(files) > 10
+    assert [name for name in files if not name.startswith(f"{slurm_cluster.dir}/")] == []
+
+
 def test_a_gpu_serves_one_job_at_a_time(slurm_cluster: DevCluster, tmp_path: Path) -> None:
     script = "date +%s.%N; sleep 2; date +%s.%N"
     jobs = [submit(script, tmp_path / name, "--nodelist=dev2", "--gpus=1") for name in "ab"]
