@@ -75,7 +75,7 @@ def run(
     after = make_plan(expansion.cells, store)
     counts = {state: after.count(state) for state in STATES}
     if as_json:
-        click.echo(msgspec.json.encode({"event": "end", "cells": len(after.states), **counts}))
+        click.echo(msgspec.json.encode({"event": "end", "cells": len(after.states), **counts}).decode())
     else:
         click.echo(f"{sweep.stem}: " + ", ".join(f"{count} {state}" for state, count in counts.items()))
     if counts["missing"]:
