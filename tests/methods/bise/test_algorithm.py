@@ -120,7 +120,12 @@ def test_the_same_seed_gives_the_same_masks_and_another_seed_others(toy_run: Toy
 
 @pytest.mark.parametrize(
     ("params", "changed"),
-    [({"no_mi": True}, True), ({"no_reweight": True}, True), ({"label_noise": 0.3}, True), ({"label_noise": 0.0}, False)],
+    [
+        ({"no_mi": True}, True),
+        ({"no_reweight": True}, True),
+        ({"label_noise": 0.3}, True),
+        ({"label_noise": 0.0}, False),
+    ],
 )
 def test_variants_change_what_is_learned(
     toy_run: ToyRun, toy_vanilla: ToyVanilla, params: dict[str, object], changed: bool

@@ -49,7 +49,9 @@ def test_at_a_natural_level_weights_come_from_the_counts_of_groups() -> None:
 
 @settings(deadline=None)
 @given(classes=st.integers(2, 5), values=st.lists(st.integers(2, 4), min_size=1, max_size=2), seed=st.integers(0, 99))
-def test_group_weights_give_every_group_that_is_there_the_same_total(classes: int, values: list[int], seed: int) -> None:
+def test_group_weights_give_every_group_that_is_there_the_same_total(
+    classes: int, values: list[int], seed: int
+) -> None:
     draws = np.random.default_rng(seed)
     y = draws.integers(classes, size=200)
     b = np.stack([draws.integers(k, size=200) for k in values], 1)

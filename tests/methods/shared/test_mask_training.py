@@ -105,7 +105,7 @@ def test_a_loss_that_is_not_finite_ends_the_run(
     run = toy_run(Supervision(), samples=100)
     gated = GatedUnits(run.network(start=toy_vanilla()), hard)
     optimizer = torch.optim.SGD(gated.m.parameters(), lr=1.0)
-    with pytest.raises(DivergedError, match="masks at temperature 0.5"):
+    with pytest.raises(DivergedError, match="masks at temperature"):
         train_masks(
             run, gated, optimizer, run.train, 0.5, run.stream("order"),
             loss=lambda logits, batch: cross_entropy(logits, batch) * float("inf"), bias=None,

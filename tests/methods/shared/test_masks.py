@@ -67,7 +67,9 @@ def test_a_masked_mlp_computes_what_zeroing_units_by_hand_computes() -> None:
 
 
 def test_masks_zero_whole_feature_maps_of_a_residual_network() -> None:
-    network = build_network(Backbone("tasks.backbones.resnet:resnet18", {"stem": "3x3"}), Inputs((3, 8, 8)), 4, "r").eval()
+    network = build_network(
+        Backbone("tasks.backbones.resnet:resnet18", {"stem": "3x3"}), Inputs((3, 8, 8)), 4, "r"
+    ).eval()
     x, masks = images(2, 3, 8, 8), random_masks(network)
     outputs: dict[str, torch.Tensor] = {}
     masked = MaskedNetwork(network, masks)
@@ -131,9 +133,14 @@ def test_scaling_ends_with_its_context_even_after_an_error() -> None:
     network, x = mlp(), images(9, 3, 2, 2)
     before = network(x)
     halves = {site.module: torch.full((site.units,), 0.5) for site in network.sites}
-    with pytest.raises(RuntimeError, match="inside"), scaled_units(network, network.sites, halves):
-        assert not torch.equal(network(x), before)
-        raise RuntimeError("inside")
+
+    def fail() -> None:
+        with scaled_units(network, network.sites, halves):
+            assert not torch.equal(network(x), before)
+            raise RuntimeError("inside")
+
+    with pytest.raises(RuntimeError, match="inside"):
+        fail()
     assert torch.equal(network(x), before)
 
 

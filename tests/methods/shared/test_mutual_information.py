@@ -32,7 +32,12 @@ def by_definition(logits: np.ndarray, labels: np.ndarray, counted: np.ndarray) -
 
 
 @settings(deadline=None)
-@given(values=st.integers(2, 12), size=st.integers(1, 40), scale=st.sampled_from([0.01, 1.0, 20.0]), seed=st.integers(0, 999))
+@given(
+    values=st.integers(2, 12),
+    size=st.integers(1, 40),
+    scale=st.sampled_from([0.01, 1.0, 20.0]),
+    seed=st.integers(0, 999),
+)
 def test_it_equals_the_definition_on_random_logits(values: int, size: int, scale: float, seed: int) -> None:
     draws = np.random.default_rng(seed)
     logits = draws.normal(size=(size, values)).astype(np.float32) * scale

@@ -17,7 +17,9 @@ def test_ffw_has_nine_temperatures_and_bise_ten() -> None:
 
 
 @settings(deadline=None)
-@given(denominator=st.integers(2, 12), power=st.integers(1, 9), nudge=st.sampled_from([-1, 0, 1]), inclusive=st.booleans())
+@given(
+    denominator=st.integers(2, 12), power=st.integers(1, 9), nudge=st.sampled_from([-1, 0, 1]), inclusive=st.booleans()
+)
 def test_levels_are_those_of_exact_arithmetic(denominator: int, power: int, nudge: int, inclusive: bool) -> None:
     factor = Fraction(1, denominator)
     stop = factor**power * (1 + Fraction(nudge, 1000))
