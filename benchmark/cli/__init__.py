@@ -19,6 +19,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "leaderboard": ("leaderboard.command:leaderboard", "Write the leaderboard of a results folder."),
     "list": ("benchmark.cli.catalogue:list_", "List tasks, methods, data sources, protocols, metrics or rules."),
     "show": ("benchmark.cli.show:show", "Show a task with its counts and samples, a method's card, or a cell."),
+    "check-method": ("benchmark.cli.check:check_method", "Check that a method keeps what every method must."),
+    "check-task": ("benchmark.cli.check:check_task", "Check that a task keeps what every task must."),
     "data": ("benchmark.cli.data:data", "Fetch, verify and find data sets."),
     "doctor": ("benchmark.cli.doctor:doctor", "Say what is installed, which devices there are, which data are found."),
 }
