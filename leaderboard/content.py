@@ -96,7 +96,7 @@ def _overview_table(part: Sequence[tuple[Section, str]], name: str, rule: str) -
     columns = (
         Column("method"),
         Column("supervision"),
-        *(Column(title, numeric=True, interval=True) for _, title in part),
+        *(Column(title, numeric=True, interval=True, mark="rank") for _, title in part),
     )
     return Table(slug("overview", name, part[0][0].task), f"Overview: {name}", columns, tuple(rows))
 

@@ -36,19 +36,21 @@ def _table(table: Table) -> str:
 def _titles(column: Column) -> Iterator[str]:
     yield column.title
     if column.interval:
-        yield from (f"{column.title} low", f"{column.title} high", f"{column.title} rank")
+        yield from (f"{column.title} low", f"{column.title} high")
+    if column.mark:
+        yield f"{column.title} {column.mark}"
 
 
 def _fields(column: Column, value: Value) -> Iterator[str]:
-    match value:
-        case Number(number, _, _, low, high, mark):
-            yield _plain(number)
-            if column.interval:
-                yield from (_plain(low), _plain(high), mark.strip("()"))
-        case _:
-            yield "" if value is None else escape(value.text if isinstance(value, Code) else value)
-            if column.interval:
-                yield from ("", "", "")
+    number = value if isinstance(value, Number) else None
+    if number is not None:
+        yield _plain(number.value)
+    else:
+        yield "" if value is None else escape(value.text if isinstance(value, Code) else str(value))
+    if column.interval:
+        yield from (_plain(number.low), _plain(number.high)) if number else ("", "")
+    if column.mark:
+        yield number.mark if number else ""
 
 
 def _plain(value: float | None) -> str:

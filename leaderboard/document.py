@@ -98,11 +98,13 @@ class Column:
         title: Its heading.
         numeric: Whether it holds numbers, aligned to the right.
         interval: Whether the numbers have intervals.
+        mark: What marks beside the numbers are; empty if there are none.
     """
 
     title: str
     numeric: bool = False
     interval: bool = False
+    mark: str = ""
 
 
 @dataclass(frozen=True)
