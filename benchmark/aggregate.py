@@ -21,7 +21,7 @@ from benchmark.environment import code_version
 from benchmark.errors import DebiasBenchError, ResultCorruptError
 from benchmark.files import atomic_path
 from benchmark.metrics import METRICS, combination_accuracies, score
-from benchmark.record import Record
+from benchmark.record import Failure, Record
 from benchmark.registry import METHODS, TASKS
 from benchmark.selection import RULES
 from benchmark.store import Store, read_record
@@ -43,11 +43,13 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "precision": ("string", "of forward passes"),
     "status": ("string", "done, failed or missing"),
     "failure": ("string", "reason, where the cell failed"),
+    "traceback": ("string", "end of the traceback, where the cell failed"),
     "supervision": ("string", "what the method was given beyond biased images and targets"),
     "headline": ("string", "the metric by which the literature compares methods on the task"),
     "rule": ("string", "selection rule that chose the candidate; null unless done"),
     "candidate": ("string", "label of the chosen candidate; null where the rule is not applicable"),
     "candidates": ("int64", "how many selectable candidates there were"),
+    "info": ("string", "numbers that the method reported of the chosen candidate, JSON"),
     **{name: ("float64", f"{metric.definition}; on test, 0 to 1") for name, metric in METRICS.items()},
     "combinations": ("string", "accuracy of each aligned/conflicting combination of several biases, JSON"),
     "counts": ("binary", "test counts (y, b, prediction) of the chosen candidate: zlib of little-endian uint32"),
@@ -56,11 +58,13 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "sparsity": ("float64", "share of exactly zero weights of the chosen candidate"),
     "parameters": ("int64", "of the model"),
     "macs": ("int64", "multiply-accumulates for one input, dense"),
+    "candidate_macs": ("int64", "the same of the chosen candidate, without masked units"),
     "train_seconds": ("float64", "wall time in the method"),
     "evaluate_seconds": ("float64", "wall time scoring candidates"),
     "peak_memory_bytes": ("int64", "peak resident memory of the worker"),
     "code": ("string", "version of the code that ran the cell"),
     "hardware": ("string", "processor or device that ran the cell"),
+    "environment": ("string", "versions, machine, device and threads of the worker, without the host's name; JSON"),
     "finished_at": ("string", "UTC, ISO 8601"),
 }
 """Every column: its Arrow type and what it holds."""
@@ -132,6 +136,7 @@ def _rows(record: Record) -> Iterator[dict[str, Any]]:
         "status": record.status,
         "code": record.environment.get("code"),
         "hardware": record.environment.get("hardware"),
+        "environment": canonical({name: value for name, value in record.environment.items() if name != "host"}),
         "finished_at": record.finished_at,
         "train_seconds": record.resources.train_seconds,
         "evaluate_seconds": record.resources.evaluate_seconds,
@@ -140,7 +145,8 @@ def _rows(record: Record) -> Iterator[dict[str, Any]]:
         "macs": record.resources.macs,
     }
     if record.status == "failed" or record.groups is None:
-        yield {**common, "failure": record.failure.reason if record.failure else "no reason recorded"}
+        failure = record.failure or Failure("no reason recorded")
+        yield {**common, "failure": failure.reason, "traceback": failure.traceback}
         return
     groups = record.groups
     counts = {split: packed.unpack() for split, packed in record.counts.items()}
@@ -164,6 +170,8 @@ def _rows(record: Record) -> Iterator[dict[str, Any]]:
                 "rule": rule.name,
                 "candidate": record.candidates[index].label,
                 "sparsity": record.candidates[index].sparsity,
+                "candidate_macs": record.candidates[index].macs,
+                "info": canonical(record.candidates[index].info),
                 "counts": PackedCounts.pack(test[index : index + 1]).data,
                 "combinations": _combinations(test[index], groups),
                 **{name: _defined(values[index]) for name, values in scores.items()},

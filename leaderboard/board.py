@@ -34,6 +34,7 @@ class Entry:
         supervision: What it was given beyond biased images and targets.
         seeds: The seeds of the section.
         by_rule: Rows of its finished cells, by selection rule and seed.
+        cells: A row of each of its cells, finished or not, by seed; what depends on the rule is of an arbitrary one.
         failures: Reasons of its failed cells, by seed.
         missing: Seeds that have not been run.
     """
@@ -44,6 +45,7 @@ class Entry:
     supervision: str
     seeds: tuple[int, ...]
     by_rule: Mapping[str, Cells]
+    cells: Cells
     failures: Mapping[int, str]
     missing: tuple[int, ...]
 
@@ -178,6 +180,7 @@ def _entry(rows: list[dict[str, Any]], seeds: tuple[int, ...]) -> Entry:
         supervision=next((row["supervision"] for row in rows if row["supervision"]), "unknown"),
         seeds=seeds,
         by_rule=by_rule,
+        cells={row["seed"]: row for row in rows},
         failures=failures,
         missing=tuple(sorted(missing)),
     )
