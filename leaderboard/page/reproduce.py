@@ -1,0 +1,26 @@
+"""The commands that run a cell again."""
+
+from __future__ import annotations
+
+import json
+
+from leaderboard.board import Entry, Section
+
+
+def reproduce(section: Section, entry: Entry) -> tuple[str, str]:
+    """Shell commands that run one cell, as what stands before and after its seed.
+
+    The sweep is written as one line of JSON, which YAML contains, so that nothing in a name or a parameter can end
+    the document or start a command of its own.
+    """
+    params = next(iter(entry.cells.values()))["params"]
+    sweep = {
+        "tasks": [{"name": section.task, "params": dict(section.task_params)}],
+        "methods": [{"name": entry.method, "params": json.loads(params)}],
+        "protocol": section.protocol,
+        "precision": section.precision,
+    }
+    if section.rho is not None:
+        sweep["tasks"][0]["rho"] = [section.rho]
+    document = json.dumps(sweep).removesuffix("}") + ', "seeds": ['
+    return f"cat > cell.yaml <<'END'\n{document}", "]}\nEND\ndebias-bench run cell.yaml --data DATA"
