@@ -7,9 +7,9 @@ schema version, the code version and the definitions of metrics and rules.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -21,11 +21,13 @@ from benchmark.counts import Groups, IntArray, PackedCounts
 from benchmark.environment import code_version
 from benchmark.errors import DebiasBenchError, ResultCorruptError
 from benchmark.files import atomic_path
+from benchmark.manifest import read_manifests, staleness
 from benchmark.metrics import METRICS, combination_accuracies, score
 from benchmark.record import Failure, Record
 from benchmark.registry import METHODS, TASKS
 from benchmark.selection import RULES
 from benchmark.store import Store, read_record
+from benchmark.sweep import NotApplicable
 
 TABLE_VERSION = 1
 
@@ -41,10 +43,13 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "variant": ("string", "the parameters of the method that differ from its defaults, for people; empty if none"),
     "seed": ("int64", "seed of data, initialisation and batch order"),
     "protocol": ("string", "budget and rules of the run"),
+    "protocol_settings": ("string", "all settings of the protocol, canonical JSON"),
     "precision": ("string", "of forward passes"),
+    "engine_version": ("int64", "behaviour version of the harness"),
     "status": ("string", "done, failed or missing"),
     "failure": ("string", "reason, where the cell failed"),
     "traceback": ("string", "end of the traceback, where the cell failed"),
+    "stale": ("string", "why the code that wrote this table would give another result; null if it would not"),
     "supervision": ("string", "what the method was given beyond biased images and targets"),
     "headline": ("string", "the metric by which the literature compares methods on the task"),
     "rule": ("string", "selection rule that chose the candidate; null unless done"),
@@ -62,6 +67,7 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "candidate_macs": ("int64", "the same of the chosen candidate, without masked units"),
     "train_seconds": ("float64", "wall time in the method"),
     "evaluate_seconds": ("float64", "wall time scoring candidates"),
+    "resumed": ("bool", "whether the cell went on from a checkpoint; then the times cover its last part only"),
     "peak_memory_bytes": ("int64", "peak resident memory of the worker"),
     "code": ("string", "version of the code that ran the cell"),
     "hardware": ("string", "processor or device that ran the cell"),
@@ -78,20 +84,19 @@ class Aggregation:
     Attributes:
         rows: One for each finished (cell, rule), one for each failed or missing cell.
         damaged: What is wrong with records that cannot be read.
+        not_applicable: Pairs of task and method that the folder's sweeps left out.
     """
 
     rows: list[dict[str, Any]] = field(default_factory=list)
     damaged: list[str] = field(default_factory=list)
+    not_applicable: list[NotApplicable] = field(default_factory=list)
 
 
-def aggregate(store: Store, expected: dict[str, Cell]) -> Aggregation:
-    """Read every record of a results folder.
-
-    Args:
-        store: The results folder.
-        expected: Cells by key; those without a record become rows with status ``missing``.
-    """
-    result = Aggregation()
+def aggregate(store: Store) -> Aggregation:
+    """Read every record of a results folder; cells of its sweeps without one become rows with status ``missing``."""
+    manifests = read_manifests(store)
+    expected = {cell.key: cell for manifest in manifests for cell in manifest.cells}
+    result = Aggregation(not_applicable=[pair for manifest in manifests for pair in manifest.not_applicable])
     seen = set()
     for path in store.record_files():
         try:
@@ -112,12 +117,14 @@ def aggregate(store: Store, expected: dict[str, Cell]) -> Aggregation:
     return result
 
 
-def write_table(rows: Iterable[dict[str, Any]], path: Path) -> None:
-    """Write rows to parquet, in an order that depends on the cells alone."""
+def write_table(aggregation: Aggregation, path: Path) -> None:
+    """Write a table to parquet, in an order that depends on the cells alone."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    ordered = sorted(rows, key=lambda row: (row["task"], row["rho"] or 0, row["method"], row["params"], row["seed"]))
+    ordered = sorted(
+        aggregation.rows, key=lambda row: (row["task"], row["rho"] or 0, row["method"], row["params"], row["seed"])
+    )
     types = {"list<int64>": pa.list_(pa.int64())}
     schema = pa.schema(
         [
@@ -128,6 +135,7 @@ def write_table(rows: Iterable[dict[str, Any]], path: Path) -> None:
             "debias_bench.table_version": str(TABLE_VERSION),
             "debias_bench.code": code_version(),
             "debias_bench.rules": msgspec.json.encode({rule.name: rule.uses for rule in RULES.values()}).decode(),
+            "debias_bench.not_applicable": canonical(sorted(map(astuple, aggregation.not_applicable))),
         },
     )
     columns = {name: [row.get(name) for row in ordered] for name in COLUMNS}
@@ -139,12 +147,14 @@ def _rows(record: Record) -> Iterator[dict[str, Any]]:
     common = {
         **_identity(record.cell),
         "status": record.status,
+        "stale": staleness(record.cell),
         "code": record.environment.get("code"),
         "hardware": record.environment.get("hardware"),
         "environment": canonical({name: value for name, value in record.environment.items() if name != "host"}),
         "finished_at": record.finished_at,
         "train_seconds": record.resources.train_seconds,
         "evaluate_seconds": record.resources.evaluate_seconds,
+        "resumed": record.resources.resumed,
         "peak_memory_bytes": record.resources.peak_memory_bytes,
         "parameters": record.resources.parameters,
         "macs": record.resources.macs,
@@ -207,7 +217,9 @@ def _identity(cell: Cell) -> dict[str, Any]:
         "variant": _variant(cell.method, canonical(cell.params)),
         "seed": cell.seed,
         "protocol": cell.protocol.name,
+        "protocol_settings": canonical(cell.protocol),
         "precision": cell.precision,
+        "engine_version": cell.engine_version,
         **_declared(cell.task, cell.method),
     }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -72,8 +72,8 @@ class Cell:
 
 
 def as_dict(params: Any) -> dict[str, Any]:
-    """A parameter dataclass as plain JSON values."""
-    plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(params))
+    """A dataclass as plain JSON values, every field of it: msgspec leaves out defaults of instances that it made."""
+    plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(asdict(params)))
     return plain
 
 

@@ -52,11 +52,6 @@ def read_manifests(store: Store) -> list[Manifest]:
     return manifests
 
 
-def expected_cells(store: Store) -> dict[str, Cell]:
-    """The cells of all sweeps that were run in a results folder, by key."""
-    return {cell.key: cell for manifest in read_manifests(store) for cell in manifest.cells}
-
-
 def staleness(cell: Cell) -> str | None:
     """Why a cell's record no longer says what the installed code would compute, or ``None``.
 

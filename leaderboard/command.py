@@ -9,7 +9,6 @@ import click
 from benchmark.aggregate import aggregate, write_table
 from benchmark.cli.options import json_option, plugin_option, print_json, results_option
 from benchmark.files import write_atomic
-from benchmark.manifest import expected_cells
 from benchmark.selection import RULES
 from benchmark.store import Store
 from leaderboard.board import Board, read_board
@@ -40,8 +39,8 @@ def leaderboard(
     del plugins
     if table is None:
         store, table = Store(results), results / "results.parquet"
-        collected = aggregate(store, expected_cells(store))
-        write_table(collected.rows, table)
+        collected = aggregate(store)
+        write_table(collected, table)
         for problem in collected.damaged:
             click.echo(f"warning: {problem}", err=True)
     board = read_board(table)

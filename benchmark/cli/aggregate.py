@@ -9,7 +9,6 @@ import click
 from benchmark.aggregate import aggregate as collect
 from benchmark.aggregate import write_table
 from benchmark.cli.options import json_option, plugin_option, print_json, results_option
-from benchmark.manifest import expected_cells
 from benchmark.store import Store
 
 
@@ -30,8 +29,8 @@ def aggregate(results: Path, output: Path | None, plugins: tuple[Path, ...], as_
     """
     del plugins
     store, path = Store(results), output or results / "results.parquet"
-    table = collect(store, expected_cells(store))
-    write_table(table.rows, path)
+    table = collect(store)
+    write_table(table, path)
     cells: dict[str, int] = {}
     for status in {row["key"]: row["status"] for row in table.rows}.values():
         cells[status] = cells.get(status, 0) + 1

@@ -1,176 +1,122 @@
-"""Results tables made up for tests: many methods, levels and seeds, failures and gaps, without running anything."""
+"""Results folders made of real records with invented scores."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from benchmark.aggregate import write_table
-from benchmark.selection import RULES
+from benchmark.aggregate import aggregate, write_table
+from benchmark.cell import Cell
+from benchmark.counts import Groups, IntArray, PackedCounts
+from benchmark.method import Supervision
+from benchmark.protocol import PROTOCOLS
+from benchmark.record import Candidate, Failure, Record, Resources
+from benchmark.store import Store
 from leaderboard.board import Board, read_board
 
-ENVIRONMENT = {"code": "0.1.0+gabc123", "python": "3.11.2", "device": "cpu", "hardware": "Test CPU", "threads": 1}
+DIGITS = tuple(range(10))
+ONE_BIAS = Groups(10, ("digit colour",), (10,), (DIGITS,))
+NO_SUPERVISION = Supervision()
+ENVIRONMENT = {"code": "0.1.0+gabcdef012345", "hardware": "a processor", "host": "somewhere"}
 
 
-@dataclass(frozen=True)
-class MadeUpMethod:
-    """A method whose unbiased accuracy falls from ``top`` by ``fall`` for every factor of 10 in 1 - rho."""
-
-    name: str
-    top: float
-    fall: float
-    supervision: str = "none"
-    sparsity: float = 0.0
-    seconds: float = 60.0
-    params: dict[str, Any] = field(default_factory=dict)
-    info: dict[str, float] = field(default_factory=dict)
-    fails_at: int | None = None
-    missing_at: int | None = None
-    noise: float = 0.006
+def counts_of(accuracy: float, conflicting: float, per_cell: int = 10, groups: Groups = ONE_BIAS) -> IntArray:
+    """Counts (C, B, C) with equally many samples per (y, b), whose accuracies are as near to the given as they go."""
+    classes, combinations, _ = groups.shape
+    table = np.zeros(groups.shape, dtype=np.int64)
+    aligned = groups.alignment().all(0)
+    for y in range(classes):
+        for b in range(combinations):
+            right = round(per_cell * (accuracy if aligned[y, b] else conflicting))
+            table[y, b, y] = right
+            table[y, b, (y + 1) % classes] = per_cell - right
+    return table
 
 
-@dataclass(frozen=True)
-class MadeUpTask:
-    """A task at some levels."""
+@dataclass
+class Lab:
+    """Makes cells and records, and tables from them."""
 
-    name: str
-    rhos: tuple[float | None, ...]
-    params: dict[str, Any] = field(default_factory=dict)
-    protocol: str = "paper"
+    folder: Path
+    records: list[Record] = field(default_factory=list)
 
-
-METHODS = (
-    MadeUpMethod("vanilla", 0.93, 0.27, noise=0.015),
-    *(
-        MadeUpMethod("random_pruning", 0.92 - 0.1 * s * s, 0.29, sparsity=s, params={"sparsity": s}, noise=0.02)
-        for s in (0.5, 0.8, 0.95)
-    ),
-    *(
-        MadeUpMethod("magnitude_pruning", 0.93 - 0.04 * s * s, 0.26, sparsity=s, params={"sparsity": s})
-        for s in (0.5, 0.8, 0.95)
-    ),
-    *(
-        MadeUpMethod(
-            "ffw_structured",
-            0.96 - 0.02 * abs(math.log10(g) - 1),
-            0.06 + 0.03 * abs(math.log10(g) - 1),
-            "unbiased split",
-            sparsity=0.2 + 0.15 * (math.log10(g) + 1),
-            seconds=190,
-            params={"gamma": g},
-            info={"bias_accuracy": 0.9 - 0.2 * (math.log10(g) + 1)},
+    def cell(self, method: str = "vanilla", seed: int = 0, **changes: Any) -> Cell:
+        cell = Cell(
+            task="colored_mnist",
+            task_version=1,
+            task_params={"severity": 4, "source": "embedded"},
+            rho=0.95,
+            method=method,
+            method_version=1,
+            params={},
+            seed=seed,
+            protocol=PROTOCOLS["short"],
         )
-        for g in (0.1, 1.0, 10.0, 100.0)
-    ),
-    MadeUpMethod("ffw_unstructured", 0.955, 0.064, "unbiased split", sparsity=0.62, seconds=210),
-    MadeUpMethod("bise", 0.94, 0.12, "b on train", sparsity=0.48, seconds=150, fails_at=1),
-    MadeUpMethod("group_dro", 0.95, 0.08, "b on train", seconds=75),
-    MadeUpMethod("denetdm", 0.94, 0.13, seconds=240, noise=0.02, missing_at=2),
-    MadeUpMethod("last_layer", 0.94, 0.075, "b on train + unbiased split", seconds=64),
-)
-TASKS = (
-    MadeUpTask("colored_mnist", (0.95, 0.98, 0.99, 0.995), {"severity": 4, "source": "complete"}),
-    MadeUpTask("multi_color_mnist", (0.99,), {"input_scaling": "double", "rho_right": 0.95, "source": "complete"}),
-    MadeUpTask("multi_color_mnist", (0.99,), {"input_scaling": "single", "rho_right": 0.95, "source": "complete"}),
-    MadeUpTask("celeba", (None,), {"target": "blond"}),
-    MadeUpTask("colored_mnist", (0.95, 0.99), {"severity": 4, "source": "embedded"}, protocol="short"),
-)
+        return replace(cell, **changes)
 
+    def record(
+        self,
+        cell: Cell,
+        scores: list[float],
+        groups: Groups = ONE_BIAS,
+        supervision: Supervision = NO_SUPERVISION,
+        environment: Mapping[str, Any] = ENVIRONMENT,
+        sparsity: float = 0.0,
+        per_cell: int = 10,
+    ) -> Record:
+        """A finished cell whose candidates have these accuracies on conflicting samples, in every split."""
+        table = np.stack([counts_of(1.0, score, per_cell, groups) for score in scores])
+        packed = PackedCounts.pack(table)
+        return Record(
+            cell=cell,
+            key=cell.key,
+            status="done",
+            environment=dict(environment),
+            finished_at="2026-01-01T00:00:00+00:00",
+            supervision=supervision,
+            groups=groups,
+            candidates=tuple(
+                Candidate(f"epoch {i + 1}", {"epoch": i + 1}, sparsity=sparsity, macs=1000) for i in range(len(scores))
+            ),
+            counts={"val_biased": packed, "val_unbiased": packed, "test": packed},
+            resources=Resources(60.0, 1.0, 10**9, False, 266_610, 266_200, 266_200),
+        )
 
-def made_up_rows(
-    methods: Sequence[MadeUpMethod] = METHODS, tasks: Sequence[MadeUpTask] = TASKS, seeds: int = 5
-) -> Iterator[dict[str, Any]]:
-    """Rows of a results table; the same arguments give the same rows."""
-    for task in tasks:
-        for rho in task.rhos:
-            for method in methods:
-                for seed in range(seeds):
-                    yield from _cell(task, rho, method, seed)
+    def failure(self, cell: Cell, reason: str = "diverged: a loss became NaN") -> Record:
+        return Record(cell, cell.key, "failed", dict(ENVIRONMENT), "2026-01-01T00:00:00+00:00", failure=Failure(reason))
 
+    def add(self, method: str, scores: list[float], groups: Groups = ONE_BIAS, **changes: Any) -> None:
+        """A method with one candidate per seed; ``scores`` are accuracies on conflicting samples by seed."""
+        for seed, score in enumerate(scores):
+            self.records.append(self.record(self.cell(method, seed, **changes), [score], groups))
 
-def _cell(task: MadeUpTask, rho: float | None, method: MadeUpMethod, seed: int) -> Iterator[dict[str, Any]]:
-    identity = {
-        "task": task.name,
-        "task_version": 1,
-        "task_params": json.dumps(task.params, sort_keys=True),
-        "rho": rho,
-        "method": method.name,
-        "method_version": 1,
-        "params": json.dumps(method.params, sort_keys=True),
-        "variant": ", ".join(f"{name}={value:g}" for name, value in method.params.items()),
-        "seed": seed,
-        "protocol": task.protocol,
-        "precision": "fp32",
-        "supervision": method.supervision,
-        "headline": "unbiased_accuracy",
-    }
-    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).digest()
-    identity["key"] = digest.hex()[:20]
-    if seed == method.missing_at:
-        yield {**identity, "status": "missing"}
-        return
-    common = {
-        **identity,
-        "code": ENVIRONMENT["code"],
-        "hardware": ENVIRONMENT["hardware"],
-        "environment": json.dumps(ENVIRONMENT),
-        "finished_at": "2025-01-01T00:00:00Z",
-        "train_seconds": method.seconds,
-        "evaluate_seconds": 2.0,
-        "peak_memory_bytes": 500_000_000,
-        "parameters": 500_000,
-        "macs": 415_400_000,
-    }
-    if seed == method.fails_at:
-        yield {**common, "status": "failed", "failure": "diverged: loss is NaN", "traceback": "line 1\nValueError: NaN"}
-        return
-    random = np.random.default_rng(list(digest[:4]))
-    noise = method.noise * (1 + random.standard_normal())
-    strength = -math.log10(1 - (rho or 0.9)) - 1
-    for position, rule in enumerate(RULES):
-        score = min(max(method.top - method.fall * strength - noise + 0.001 * position, 0.1), 0.999)
-        aligned = min(0.999, score + 0.35 * (1 - score))
-        yield {
-            **common,
-            "status": "done",
-            "rule": rule,
-            "candidate": f"epoch {90 + position}",
-            "candidates": 20,
-            "info": json.dumps(method.info),
-            "accuracy": score,
-            "unbiased_accuracy": score,
-            "worst_group_accuracy": max(0.0, score - 0.2),
-            "group_mean_accuracy": score,
-            "aligned_accuracy": aligned,
-            "conflicting_accuracy": (10 * score - aligned) / 9,
-            "gap": aligned - (10 * score - aligned) / 9,
-            "sparsity": method.sparsity,
-            "candidate_macs": int(415_400_000 * (1 - method.sparsity)),
-        }
+    def store(self, name: str = "results") -> Store:
+        store = Store(self.folder / name)
+        for record in self.records:
+            store.write(record)
+        return store
 
+    def table(self, name: str = "results") -> Path:
+        """The results table of all records."""
+        store = self.store(name)
+        path = store.root / "results.parquet"
+        write_table(aggregate(store), path)
+        return path
 
-def board_of(rows: Iterable[dict[str, Any]], folder: Path) -> Board:
-    """The rows as they come back from the table's file."""
-    path = folder / "made_up.parquet"
-    write_table(rows, path)
-    return read_board(path)
+    def board(self) -> Board:
+        return read_board(self.table())
 
 
 @pytest.fixture
-def made_up_board(tmp_path: Path) -> Board:
-    """Fourteen methods on nine settings."""
-    return board_of(made_up_rows(), tmp_path)
+def lab(tmp_path: Path) -> Lab:
+    return Lab(tmp_path)
 
 
 @pytest.fixture
-def make_board(tmp_path: Path) -> Callable[[Iterable[dict[str, Any]]], Board]:
-    """A board of any rows."""
-    return lambda rows: board_of(rows, tmp_path)
+def make_counts() -> Callable[..., IntArray]:
+    return counts_of
