@@ -11,19 +11,18 @@ import json
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from benchmark.metrics import METRICS
-from benchmark.protocol import PROTOCOLS
 from benchmark.selection import RULES
-from leaderboard.board import Board, Entry, Section
+from leaderboard.across import over_levels, over_tasks, task_title
+from leaderboard.board import Board, Competitor, Entry, Section, Suite
 from leaderboard.page.reproduce import reproduce
 from leaderboard.ranking import LEAST_SEEDS, Ranking
 from leaderboard.references import Reference, lookup
-from leaderboard.statistics import compare, further_seeds
+from leaderboard.standings import separation, standings
+from leaderboard.statistics import compare
 
 SHOWN = (*METRICS, "sparsity", "candidate_macs")
 """What is summarised over seeds."""
@@ -48,6 +47,7 @@ CELLS_PER_CHUNK = 300
 ALL_PAIRS = 32
 """Up to as many methods every pair is compared; above, the leading ones with all others."""
 LEADERS = 4
+RANKABLE = tuple(name for name, rule in RULES.items() if rule.rankable)
 MARKS = {"done": "d", "failed": "f", "missing": "m"}
 
 
@@ -67,121 +67,140 @@ def role(method: str) -> str:
 
 
 def parts(board: Board, references: Sequence[Reference], title: str, rule: str) -> Iterator[Part]:
-    """All files of data of a page."""
-    methods: dict[str, dict[str, Any]] = {}
-    overview = []
-    for section in board.sections:
-        rankings = {name: section.ranking(name) for name in RULES if RULES[name].rankable}
-        chunks = list(_chunks(section))
-        part = _section(section, rankings, references, chunks)
-        name = _section_id(section)
-        overview.append({"id": name, **_identity(section, board.sections), **_overview(section, part)})
-        methods |= {_entry_id(entry): _method(entry) for entry in section.entries}
-        yield Part(name, part)
-        for number, chunk in enumerate(chunks):
-            yield Part(f"{name}.cells{number}", _cells(chunk, section.headline))
-    yield Part("index", _index(board, title, rule, methods, overview))
-
-
-def _index(
-    board: Board, title: str, rule: str, methods: Mapping[str, Any], sections: Sequence[Mapping[str, Any]]
-) -> dict[str, Any]:
-    return {
+    """All files of data of a page, the index last."""
+    index: dict[str, Any] = {
         "title": title,
         "rule": rule,
         "rules": [{"name": r.name, "uses": r.uses, "rankable": r.rankable} for r in RULES.values()],
         "metrics": {name: metric.definition for name, metric in METRICS.items()},
         "leastSeeds": LEAST_SEEDS,
-        "methods": methods,
-        "sections": sorted(sections, key=lambda section: section["order"]),
         "code": board.code,
         "hardware": board.hardware,
+        "methods": {},
+        "sections": [],
+        "suites": {},
     }
+    for suite, label in zip(board.suites, suite_labels(board.suites), strict=True):
+        index["suites"][label] = {r: found for r in RANKABLE if (found := _over_tasks(suite, r))}
+        for levels in suite.levels:
+            data = task_title(suite, levels).removeprefix(levels[0].task).removeprefix(", ")
+            curves = {r: _over_levels(levels, r) for r in RULES}
+            for section in levels:
+                name, chunks = section_id(section), list(_chunks(section))
+                content = _section(section, references, chunks)
+                about = {"id": name, "data": data, "protocol": label, "curves": curves if section is levels[0] else None}
+                index["sections"].append({**about, **_overview(section, content)})
+                index["methods"] |= {i: _method(e) for i, e in _named(section).items()}
+                yield Part(name, content)
+                for number, chunk in enumerate(chunks):
+                    yield Part(f"{name}.cells{number}", _cells(section, chunk))
+    yield Part("index", index)
 
 
-def _identity(section: Section, sections: Iterable[Section]) -> dict[str, Any]:
-    """What tells a section from others, for people and for filters."""
-    protocols = list(PROTOCOLS)
-    place = protocols.index(section.protocol) if section.protocol in protocols else len(protocols)
+def suite_labels(suites: Sequence[Suite]) -> list[str]:
+    """The protocol of each suite, with as much of the rest as tells it from the others."""
+    plain = [suite.protocol + ("" if suite.precision == "fp32" else f", {suite.precision}") for suite in suites]
+    labels: list[str] = []
+    for suite, name in zip(suites, plain, strict=True):
+        label = name if plain.count(name) == 1 else f"{name}, harness {suite.sections[0].engine_version}"
+        while label in labels:
+            label += " (other settings)"
+        labels.append(label)
+    return labels
+
+
+def _over_tasks(suite: Suite, rule: str) -> dict[str, Any] | None:
+    """Average ranks and interquartile means, best first."""
+    found = over_tasks(suite, rule)
+    if found is None:
+        return None
     return {
-        "task": section.task,
-        "version": section.task_version,
-        "rho": section.rho,
-        "params": section.task_params,
-        "data": _data_label(section, sections),
-        "protocol": section.protocol + ("" if section.precision == "fp32" else f", {section.precision}"),
-        "headline": section.headline,
-        "seeds": list(section.entries[0].seeds) if section.entries else [],
-        "order": [place, section.precision, section.task, _data_label(section, sections), section.rho or 0.0],
+        "methods": [competitor_id(competitor) for competitor in found.competitors],
+        "tasks": found.tasks,
+        "ranks": [_number(value, 3) for value in found.ranks.ranks],
+        "difference": _number(found.ranks.critical_difference, 3),
+        "friedman": _number(found.ranks.friedman_p, 4),
+        "groups": found.ranks.groups,
+        "means": [[_number(mean.value), _number(mean.low), _number(mean.high)] for mean in found.means],
+        "leftOut": len(found.left_out),
     }
 
 
-def _data_label(section: Section, sections: Iterable[Section]) -> str:
-    """Parameters and version of the task, as far as they differ among the sections of the task; may be empty."""
-    relatives = [other for other in sections if other.task == section.task]
-    names = sorted({name for other in relatives for name in other.task_params})
-    differing = [name for name in names if len({json.dumps(o.task_params.get(name)) for o in relatives}) > 1]
-    label = [f"{name} {section.task_params.get(name)}" for name in differing]
-    if len({other.task_version for other in relatives}) > 1:
-        label.append(f"task version {section.task_version}")
-    return ", ".join(label)
+def _over_levels(levels: Sequence[Section], rule: str) -> dict[str, Any]:
+    """Area under the curve over rho, and where it breaks down, by method."""
+    return {
+        competitor_id(found.competitor): {
+            "area": _number(found.area.mean),
+            "half": _number((found.area.high - found.area.low) / 2),
+            "breakdown": _number(found.breakdown),
+            "holds": found.breakdown == math.inf,
+        }
+        for found in over_levels(levels, rule)
+    }
 
 
 def _method(entry: Entry) -> dict[str, Any]:
     return {
         "method": entry.method,
-        "variant": entry.variant,
+        "variant": entry.competitor.variant,
         "version": entry.version,
         "supervision": entry.supervision,
         "role": role(entry.method),
-        "params": _params(entry),
+        "superseded": entry.superseded,
     }
 
 
-def _overview(section: Section, part: Mapping[str, Any]) -> dict[str, Any]:
-    """Enough of a section for the table of all sections."""
-    marks = "".join(entry["marks"] for entry in part["entries"])
+def _overview(section: Section, content: Mapping[str, Any]) -> dict[str, Any]:
+    """What tells a section from others, and enough of it for the table of all sections."""
+    marks = "".join(entry["marks"] for entry in content["entries"])
     return {
-        "entries": [entry["id"] for entry in part["entries"]],
+        "task": section.task,
+        "rho": section.rho,
+        "params": section.task_params,
+        "headline": section.headline,
+        "seeds": section.seeds,
         "cells": {status: marks.count(mark) for status, mark in MARKS.items()},
+        "entries": [entry["id"] for entry in content["entries"]],
         "scores": {
             rule: {
                 "mean": found["metrics"][section.headline]["mean"],
                 "half": found["metrics"][section.headline]["half"],
                 "rank": found["rank"],
             }
-            for rule, found in part["rules"].items()
+            for rule, found in content["rules"].items()
         },
     }
 
 
 def _section(
-    section: Section,
-    rankings: Mapping[str, Ranking],
-    references: Sequence[Reference],
-    chunks: Sequence[Sequence[Entry]],
+    section: Section, references: Sequence[Reference], chunks: Sequence[Mapping[str, Entry]]
 ) -> dict[str, Any]:
-    place = {id(entry): number for number, chunk in enumerate(chunks) for entry in chunk}
+    place = {name: number for number, chunk in enumerate(chunks) for name in chunk}
     published = lookup(references, task=section.task, rho=section.rho)
     return {
         "entries": [
             {
-                "id": _entry_id(entry),
-                "chunk": place[id(entry)],
-                "marks": "".join(MARKS[str(entry.cells[s]["status"])] if s in entry.cells else "m" for s in entry.seeds),
-                "costs": {name: _mean(row.get(name) for row in _finished(entry)) for name in COSTS},
+                "id": name,
+                "variant": entry.variant,
+                "params": entry.params,
+                "chunk": place[name],
+                "marks": "".join(MARKS[entry.cells[s]["status"]] if s in entry.cells else "m" for s in section.seeds),
+                "costs": {cost: _mean(row[cost] for row in _timed(entry)) for cost in COSTS},
                 "published": [_published(reference) for reference in published if reference.method == entry.method],
                 "reproduce": reproduce(section, entry),
+                "notes": _notes(entry),
                 **_diagnostics(entry),
             }
-            for entry in section.entries
+            for name, entry in _named(section).items()
         ],
-        "rules": {rule: _rule(section, rule, rankings.get(rule)) for rule in RULES},
+        "rules": {rule: _rule(section, rule) for rule in RULES},
         "published": [{"method": reference.method, **_published(reference)} for reference in published],
+        "notApplicable": section.not_applicable,
+        "unequalBudgets": section.unequal_budgets,
     }
 
 
-def _rule(section: Section, rule: str, ranking: Ranking | None) -> dict[str, Any]:
+def _rule(section: Section, rule: str) -> dict[str, Any]:
     """Everything that depends on the selection rule: one value per entry, in their order."""
     entries = section.entries
     found: dict[str, Any] = {"metrics": {}, "rank": [None] * len(entries)}
@@ -192,8 +211,10 @@ def _rule(section: Section, rule: str, ranking: Ranking | None) -> dict[str, Any
             "half": [_number((s.high - s.low) / 2) for s in summaries],
         }
     found["n"] = [len(entry.by_rule.get(rule, {})) for entry in entries]
+    found["oracleGap"] = [_number(entry.oracle_gap(section.headline, rule).mean) for entry in entries]
     found["info"] = _info(entries, rule)
-    if ranking is not None:
+    if RULES[rule].rankable:
+        ranking = section.ranking(rule)
         found["rank"] = [
             None if best is None else [best, worst] for best, worst in zip(ranking.best, ranking.worst, strict=True)
         ]
@@ -204,32 +225,46 @@ def _rule(section: Section, rule: str, ranking: Ranking | None) -> dict[str, Any
 def _pairs(section: Section, rule: str, ranking: Ranking) -> dict[str, Any]:
     """Comparisons of some methods, the rows, with all methods, seed by seed."""
     scores = [entry.scores(section.headline, rule) for entry in section.entries]
-    means = np.array([entry.summary(section.headline, rule).mean for entry in section.entries])
-    order = [int(i) for i in np.argsort(-means, kind="stable") if not np.isnan(means[i])]
+    place = {id(entry): i for i, entry in enumerate(section.entries)}
+    order = [place[id(standing.entry)] for standing in standings(section, rule) if standing.summary.n]
     rows = sorted(order if len(order) <= ALL_PAIRS else order[:LEADERS])
     table = [[compare(scores[i], scores[j]) for j in range(len(scores))] for i in rows]
+    needed = separation(section, rule)
     return {
         "rows": rows,
         "difference": [[_number(found.difference) for found in line] for line in table],
         "half": [[_number((found.high - found.low) / 2) for found in line] for line in table],
         "probability": [[_number(found.probability, 3) for found in line] for line in table],
         "p": [[_number(ranking.p_adjusted[i, j], 4) for j in range(len(scores))] for i in rows],
-        "further": further_seeds(scores[order[0]], scores[order[1]]) if len(order) > 1 else None,
-        "top": order[:2],
+        "separation": needed and [place[id(needed.first)], place[id(needed.second)], needed.seeds],
     }
 
 
 def _info(entries: Sequence[Entry], rule: str) -> dict[str, Any]:
     """Means over seeds of what methods reported of the chosen candidates."""
-    reported = [[json.loads(row.get("info") or "{}") for row in entry.by_rule.get(rule, {}).values()] for entry in entries]
+    reported = [[_json(row["info"]) for row in entry.by_rule.get(rule, {}).values()] for entry in entries]
     names = sorted({name for each in reported for info in each for name in info})
     return {name: [_mean(info.get(name) for info in each) for each in reported] for name in names}
+
+
+def _notes(entry: Entry) -> list[str]:
+    """What a reader must know before trusting the numbers."""
+    notes = []
+    if entry.tuning_trials:
+        notes.append(f"tuned with {entry.tuning_trials} trials" + (f" on {entry.tuning_data}" * bool(entry.tuning_data)))
+    if entry.superseded:
+        notes.append(f"version {entry.version} of the method; a newer one is here and is ranked instead")
+    if entry.stale:
+        notes.append(f"stale: {entry.stale}")
+    if entry.left_out:
+        notes.append(f"{entry.left_out} older records of the same cells are left out")
+    return notes
 
 
 def _diagnostics(entry: Entry) -> dict[str, Any]:
     """Pruned share per layer, averaged over seeds, and the pictures of the first seed that has them."""
     found: dict[str, Any] = {}
-    reports = [json.loads(row["diagnostics"]) for row in _finished(entry) if row.get("diagnostics")]
+    reports = [_json(row.get("diagnostics")) for row in entry.cells.values() if row["status"] == "done"]
     layers = [report["pruned_per_layer"] for report in reports if report.get("pruned_per_layer")]
     if layers:
         found["layers"] = {name: _mean(each.get(name) for each in layers) for name in layers[0]}
@@ -239,41 +274,55 @@ def _diagnostics(entry: Entry) -> dict[str, Any]:
     return found
 
 
-def _chunks(section: Section) -> Iterator[list[Entry]]:
-    """The entries in runs of limited cells."""
-    chunk: list[Entry] = []
+def _named(section: Section) -> dict[str, Entry]:
+    """The entries by an id that is the same in every section, unless two of one section would share it."""
+    found: dict[str, Entry] = {}
     for entry in section.entries:
-        if chunk and sum(len(other.cells) for other in chunk) + len(entry.cells) > CELLS_PER_CHUNK:
+        name = competitor_id(entry.competitor)
+        while name in found:
+            name += "+"
+        found[name] = entry
+    return found
+
+
+def _chunks(section: Section) -> Iterator[dict[str, Entry]]:
+    """The entries in runs of limited cells."""
+    chunk: dict[str, Entry] = {}
+    size = 0
+    for name, entry in _named(section).items():
+        if chunk and size + len(entry.cells) > CELLS_PER_CHUNK:
             yield chunk
-            chunk = []
-        chunk.append(entry)
+            chunk, size = {}, 0
+        chunk[name] = entry
+        size += len(entry.cells)
     if chunk:
         yield chunk
 
 
-def _cells(entries: Iterable[Entry], headline: str) -> dict[str, Any]:
+def _cells(section: Section, entries: Mapping[str, Entry]) -> dict[str, Any]:
     """Each cell of some entries; environments, which are mostly the same, once."""
     environments: dict[str, int] = {}
     found: dict[str, Any] = {}
-    for entry in entries:
-        cells = found[_entry_id(entry)] = {}
+    for name, entry in entries.items():
+        cells = found[name] = {}
         for seed, row in sorted(entry.cells.items()):
-            text = row.get("environment") or "{}"
-            cells[seed] = {name: row[name] for name in CELL if row.get(name) is not None}
-            cells[seed]["environment"] = environments.setdefault(text, len(environments))
+            cells[seed] = {column: row[column] for column in CELL if row[column] is not None}
+            cells[seed]["environment"] = environments.setdefault(row["environment"] or "{}", len(environments))
             cells[seed]["rules"] = {
-                rule: _choice(by_seed[seed], headline) for rule, by_seed in entry.by_rule.items() if seed in by_seed
+                rule: _choice(by_seed[seed], section.headline)
+                for rule, by_seed in entry.by_rule.items()
+                if seed in by_seed
             }
-    return {"environments": [json.loads(text) for text in environments], "cells": found}
+    return {"environments": [_json(text) for text in environments], "cells": found}
 
 
 def _choice(row: Mapping[str, Any], headline: str) -> dict[str, Any]:
     """What a rule chose in a cell."""
     return {
-        "candidate": row.get("candidate"),
-        "info": json.loads(row.get("info") or "{}"),
-        "score": _number(row.get(headline)),
-        "sparsity": _number(row.get("sparsity")),
+        "candidate": row["candidate"],
+        "info": _json(row["info"]),
+        "score": _number(row[headline]),
+        "sparsity": _number(row["sparsity"]),
     }
 
 
@@ -285,32 +334,43 @@ def _published(reference: Reference) -> dict[str, Any]:
     }
 
 
-def _finished(entry: Entry) -> list[Mapping[str, Any]]:
-    return [row for row in entry.cells.values() if row["status"] == "done"]
+def _timed(entry: Entry) -> list[Mapping[str, Any]]:
+    """Finished cells that ran in one go, so that their times are whole."""
+    return [row for row in entry.cells.values() if row["status"] == "done" and not row["resumed"]]
 
 
-def _params(entry: Entry) -> dict[str, Any]:
-    params: dict[str, Any] = json.loads(next(iter(entry.cells.values()))["params"])
-    return params
+def competitor_id(competitor: Competitor) -> str:
+    """Of a method in addresses, whatever its name is."""
+    return f"{_slug(competitor.method)}-{_digest([competitor.method, competitor.variant, competitor.version])}"
 
 
-def _entry_id(entry: Entry) -> str:
-    return f"{_slug(entry.method)}-{_digest([entry.method, _params(entry), entry.version])}"
-
-
-def _section_id(section: Section) -> str:
-    identity = {f.name: getattr(section, f.name) for f in fields(section) if f.name not in ("entries", "headline")}
+def section_id(section: Section) -> str:
+    """Of a section in addresses and file names."""
     level = "natural" if section.rho is None else f"{section.rho:g}"
+    identity = [
+        section.task,
+        section.task_version,
+        section.task_params,
+        section.rho,
+        section.protocol,
+        section.protocol_settings,
+        section.precision,
+        section.engine_version,
+    ]
     return f"{_slug(section.task)}-{level}-{_slug(section.protocol)}-{_digest(identity)}"
 
 
 def _slug(text: str) -> str:
-    """Harmless in file names and addresses, whatever a plugin's name is."""
     return re.sub(r"[^a-z0-9_]+", "_", text.lower())[:40]
 
 
 def _digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()[:6]
+
+
+def _json(text: str | None) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(text) if text else {}
+    return found
 
 
 def _mean(values: Iterable[Any]) -> float | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from leaderboard.board import Entry, Section
 
@@ -13,14 +14,14 @@ def reproduce(section: Section, entry: Entry) -> tuple[str, str]:
     The sweep is written as one line of JSON, which YAML contains, so that nothing in a name or a parameter can end
     the document or start a command of its own.
     """
-    params = next(iter(entry.cells.values()))["params"]
+    task: dict[str, Any] = {"name": section.task, "params": section.task_params}
+    if section.rho is not None:
+        task["rho"] = [section.rho]
     sweep = {
-        "tasks": [{"name": section.task, "params": dict(section.task_params)}],
-        "methods": [{"name": entry.method, "params": json.loads(params)}],
+        "tasks": [task],
+        "methods": [{"name": entry.method, "params": entry.params}],
         "protocol": section.protocol,
         "precision": section.precision,
     }
-    if section.rho is not None:
-        sweep["tasks"][0]["rho"] = [section.rho]
     document = json.dumps(sweep).removesuffix("}") + ', "seeds": ['
     return f"cat > cell.yaml <<'END'\n{document}", "]}\nEND\ndebias-bench run cell.yaml --data DATA"

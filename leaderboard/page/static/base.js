@@ -55,9 +55,9 @@ const levelText = (rho) => (rho === null ? "natural bias" : `ρ ${rho}`);
 
 function duration(seconds) {
   if (!known(seconds)) return "–";
-  if (seconds < 100) return `${seconds.toPrecision(2)} s`;
-  if (seconds < 6000) return `${(seconds / 60).toFixed(seconds < 600 ? 1 : 0)} min`;
-  return `${(seconds / 3600).toFixed(1)} h`;
+  const short = (value) => String(+value.toPrecision(value < 100 ? 2 : 3));
+  if (seconds < 100) return `${short(seconds)} s`;
+  return seconds < 5400 ? `${short(seconds / 60)} min` : `${short(seconds / 3600)} h`;
 }
 
 function quantity(value) {

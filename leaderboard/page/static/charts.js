@@ -24,6 +24,7 @@ function rhoCurves(sections, rows, state, now) {
   if (!curves.length) return null;
   const height = (curve) => curve.points.reduce((sum, point) => sum + point.mean, 0) / curve.points.length;
   const drawn = curves.sort((a, b) => height(b) - height(a)).filter((curve, i) => i < MOST_LINES || curve.method.role === "baseline");
+  const numbers = curvesOf(levels, state);
   const strength = (rho) => -Math.log10(1 - rho);
   return figure({
     title: `${words(levels[0].task)}${levels[0].data ? `, ${levels[0].data}` : ""}: score as the bias gets stronger`,
@@ -31,14 +32,16 @@ function rhoCurves(sections, rows, state, now) {
       drawn.length < curves.length ? ` The ${drawn.length} highest of ${curves.length} methods; filter to see others.` : ""}`,
     wide: true,
     legend: legendOf(drawn),
+    names: drawn,
     draw: (width) => drawCurves(drawn, levels, strength, width, now),
-    columns: ["Method", ...levels.map((section) => levelText(section.rho))],
+    columns: ["Method", ...levels.map((section) => levelText(section.rho)), "mean over ρ", "breaks at ρ"],
     rows: curves.map((curve) => [
       labelOf(curve.method),
       ...levels.map((section) => {
         const point = curve.points.find((p) => p.section === section);
         return point ? within(point.mean, point.half) : "–";
       }),
+      within(numbers?.[curve.id]?.area, numbers?.[curve.id]?.half), breakdownText(numbers?.[curve.id]),
     ]),
   });
 }
@@ -110,12 +113,12 @@ function scatter({ title, hint, rows, section, x, y, diagonal, joined, columns, 
     return svg("svg", { width, height: CHART_HEIGHT, viewBox: `0 0 ${width} ${CHART_HEIGHT}` },
       axes({
         x: sx, y: sy, width, height: CHART_HEIGHT, margin, xTitle: x.title, yTitle: y.title, yText: y.text,
-        xTicks: x.log ? logTicks(...xRange) : niceTicks(...xRange, width < 420 ? 4 : 6), xText: (tick) => x.text(x.log ? 10 ** tick : tick),
+        xTicks: x.log ? (x.ticks || logTicks)(...xRange) : niceTicks(...xRange, width < 420 ? 4 : 6), xText: (tick) => x.text(x.log ? 10 ** tick : tick),
         yTicks: niceTicks(...yRange),
       }),
       diagonal ? [
         svg("line", { class: "diagonal", x1: sx(xRange[0]), y1: sy(xRange[0]), x2: sx(xRange[1]), y2: sy(xRange[1]) }),
-        svg("text", { class: "note", x: sx(xRange[1]) - 4, y: sy(xRange[1]) + 22, "text-anchor": "end" }, diagonal),
+        svg("text", { class: "note", x: sx(xRange[0]) + 34, y: sy(xRange[0]) - 14 }, diagonal),
       ] : null,
       lines.map((line) => svg("path", { class: "control-line", d: `M${line.sort((a, b) => a.x - b.x).map((p) => `${p.x.toFixed(1)},${p.y.toFixed(1)}`).join("L")}` })),
       placed.map(({ row, x: left, y: top }) => [
@@ -165,7 +168,7 @@ function alignmentChart(rows, section) {
 }
 
 const COSTS = {
-  train_seconds: { name: "training time", of: (row) => row.costs.train_seconds, text: duration },
+  train_seconds: { name: "training time", of: (row) => row.costs.train_seconds, text: duration, ticks: timeTicks },
   macs: { name: "multiply-accumulates per input", of: (row) => row.metric("candidate_macs").mean, text: quantity },
   parameters: { name: "parameters", of: (row) => row.costs.parameters, text: quantity },
   peak_memory_bytes: { name: "peak memory in bytes", of: (row) => row.costs.peak_memory_bytes, text: quantity },
@@ -180,9 +183,64 @@ function costChart(rows, section, state) {
     hint: "Upper left is best. Training time is that of the method alone: where it starts from a vanilla network, add vanilla's.",
     rows, section,
     tools: h("label", { class: "tool" }, "Cost: ", select),
-    x: { title: cost.name, of: cost.of, text: cost.text, log: true },
+    x: { title: cost.name, of: cost.of, text: cost.text, ticks: cost.ticks, log: true },
     y: share(`${words(section.headline)}, %`, section.headline),
   });
+}
+
+/* ---- over tasks ---- */
+
+/** Average ranks; bars at the right join methods that cannot be told apart. */
+function averageRanks(state) {
+  const found = index.suites[state.protocol][state.rule];
+  if (!found) return null;
+  const methods = found.methods.map((id) => index.methods[id]);
+  return figure({
+    title: `Average rank over ${found.tasks.length} tasks`,
+    hint: `Methods joined by a bar at the right are closer than the critical difference, ${found.difference.toFixed(1)} (Nemenyi, 5 %).${
+      found.leftOut ? ` ${plural(found.leftOut, "method")} without results on every task left out.` : ""}`,
+    columns: ["Method", "Average rank"], rows: methods.map((method, i) => [labelOf(method), found.ranks[i].toFixed(2)]),
+    draw: (width) => dotPlot({
+      width, methods, ids: found.methods, groups: found.groups, of: (i) => [found.ranks[i]], range: [1, methods.length],
+      title: "average rank, 1 is best", text: (tick) => String(Math.round(tick)), ticks: [1, ...niceTicks(2, methods.length).filter(Number.isInteger)],
+    }),
+  });
+}
+
+function interquartileMeans(state) {
+  const found = index.suites[state.protocol][state.rule];
+  if (!found) return null;
+  const methods = found.methods.map((id) => index.methods[id]);
+  const range = extent(found.means.flat(), [0, 1]);
+  return figure({
+    title: `Interquartile mean over ${found.tasks.length} tasks`,
+    hint: "Mean of the middle half of the scores of all tasks and seeds, with a 95 % bootstrap interval.",
+    columns: ["Method", "Interquartile mean, %", "95 % interval"],
+    rows: methods.map((method, i) => [labelOf(method), percent(found.means[i][0]), found.means[i].slice(1).map((end) => percent(end)).join(" to ")]),
+    draw: (width) => dotPlot({ width, methods, ids: found.methods, of: (i) => found.means[i], range, title: "score, %", text: (tick) => percent(tick, 0), ticks: niceTicks(...range) }),
+  });
+}
+
+/** A row per method: a dot, its interval if there is one, and bars for groups of neighbours. */
+function dotPlot({ width, methods, ids, of, range, title, text, ticks, groups = [] }) {
+  const above = width < 480; // then labels stand over the dots instead of beside them
+  const step = above ? 34 : 24;
+  const longest = Math.max(...methods.map((method) => labelOf(method).length));
+  const margin = { left: above ? 8 : 14 + LETTER * longest, right: 14 + 9 * groups.length, top: 10, bottom: 40 };
+  const height = margin.top + step * methods.length + margin.bottom;
+  const x = linear(range, [margin.left + 8, width - margin.right - 8]);
+  const y = (i) => margin.top + step * (i + 0.5);
+  return svg("svg", { width, height, viewBox: `0 0 ${width} ${height}` },
+    svg("g", { class: "axes" }, ticks.map((tick) => [
+      svg("line", { x1: x(tick), x2: x(tick), y1: margin.top, y2: height - margin.bottom }),
+      svg("text", { x: x(tick), y: height - margin.bottom + 16, "text-anchor": "middle" }, text(tick))]),
+    svg("text", { x: (margin.left + width - margin.right) / 2, y: height - 4, "text-anchor": "middle" }, title)),
+    methods.map((method, i) => [
+      svg("text", { class: `label ${method.role}`, x: above ? margin.left : margin.left - 6, y: above ? y(i) - 9 : y(i) + 4, "text-anchor": above ? "start" : "end", "data-entry": ids[i], vars: { colour: colourOf(method) } }, labelOf(method)),
+      known(of(i)[1]) ? svg("line", { class: "whisker", "data-entry": ids[i], x1: x(of(i)[1]), x2: x(of(i)[2]), y1: y(i), y2: y(i), vars: { colour: colourOf(method) } }) : null,
+      mark(method, x(of(i)[0]), y(i), { "data-entry": ids[i], "data-tip": `${labelOf(method)}\n${title}: ${title.includes("%") ? percent(of(i)[0]) : of(i)[0].toFixed(2)}` }),
+    ]),
+    groups.map((group, g) => svg("line", { class: "group", x1: width - 8 - 9 * g, x2: width - 8 - 9 * g, y1: y(group[0]) - 7, y2: y(group.at(-1)) + 7 })));
 }
 
 /* ---- gamma ---- */
@@ -196,14 +254,14 @@ const GAMMA_LINES = [
 /** One chart for each method that was run at several gamma and is otherwise the same. */
 function gammaSweeps(rows, section) {
   const others = ({ gamma, ...rest }) => JSON.stringify(Object.entries(rest).sort());
-  const swept = rows.filter((row) => typeof row.method.params.gamma === "number");
-  const groups = Map.groupBy(swept, (row) => `${row.method.method} ${row.method.version} ${others(row.method.params)}`);
+  const swept = rows.filter((row) => typeof row.entry.params.gamma === "number");
+  const groups = Map.groupBy(swept, (row) => `${row.method.method} ${row.method.version} ${others(row.entry.params)}`);
   return [...groups.values()].filter((group) => group.length > 2).map((group) => gammaSweep(group, section));
 }
 
 function gammaSweep(group, section) {
-  const runs = [...group].sort((a, b) => a.method.params.gamma - b.method.params.gamma);
-  const gammas = runs.map((row) => row.method.params.gamma);
+  const runs = [...group].sort((a, b) => a.entry.params.gamma - b.entry.params.gamma);
+  const gammas = runs.map((row) => row.entry.params.gamma);
   const log = gammas[0] > 0 && gammas.at(-1) / gammas[0] >= 10;
   const along = (value) => (log ? Math.log10(value) : value);
   const lines = GAMMA_LINES.filter((line) => runs.some((row) => known(line.of(row))));
@@ -220,12 +278,12 @@ function gammaSweep(group, section) {
       }),
       lines.map((line, i) => {
         const points = runs.filter((row) => known(line.of(row)));
-        const at = (row) => [x(along(row.method.params.gamma)), y(line.of(row))];
+        const at = (row) => [x(along(row.entry.params.gamma)), y(line.of(row))];
         return svg("g", { class: `gamma ${line.class}` },
           svg("path", { class: "line", d: `M${points.map((row) => at(row).map((c) => c.toFixed(1)).join(",")).join("L")}` }),
           points.map((row) => [
             line.half && known(line.half(row)) ? svg("line", { class: "whisker", x1: at(row)[0], x2: at(row)[0], y1: y(line.of(row) - line.half(row)), y2: y(line.of(row) + line.half(row)) }) : null,
-            svg("circle", { cx: at(row)[0], cy: at(row)[1], r: 4.5, ...opens(row, section), "data-tip": `γ ${row.method.params.gamma}\n${line.name}: ${percent(line.of(row))} %` }),
+            svg("circle", { cx: at(row)[0], cy: at(row)[1], r: 4.5, ...opens(row, section), "data-tip": `γ ${row.entry.params.gamma}\n${line.name}: ${percent(line.of(row))} %` }),
           ]),
           svg("text", { class: "label", x: width - margin.right + 10, y: ends[i] + 4 }, line.name));
       }));
@@ -235,7 +293,7 @@ function gammaSweep(group, section) {
     hint: "A larger γ removes more of what tells the bias. Bias accuracy is how well the bias can still be read from the features.",
     draw,
     columns: ["γ", ...lines.map((line) => `${line.name}, %`)],
-    rows: runs.map((row) => [String(row.method.params.gamma), ...lines.map((line) => percent(line.of(row)))]),
+    rows: runs.map((row) => [String(row.entry.params.gamma), ...lines.map((line) => percent(line.of(row)))]),
   });
 }
 
@@ -283,12 +341,12 @@ function pairTable(rows, section) {
         "Probability (%) that the method of the row scores higher than that of the column on a further seed; bold where the difference is significant after correction.")),
     h("div", { class: "scroll", role: "region", tabindex: "0", "aria-label": "Who beats whom" },
       h("table", { class: "tints pairs" },
-        h("thead", null, h("tr", null, h("th", { scope: "col" }, "better / than"), ranked.map((row) => h("th", { scope: "col" }, h("span", null, labelOf(row.method)))))),
-        h("tbody", null, ranked.map((row) => h("tr", { "data-entry": row.id }, h("th", { scope: "row" }, labelOf(row.method)),
+        h("thead", null, h("tr", null, h("th", { scope: "col" }, "scores higher than"), ranked.map((row, i) => h("th", { scope: "col", "data-tip": labelOf(row.method) }, h("span", { "aria-hidden": "true" }, String(i + 1)), h("span", { class: "sr" }, labelOf(row.method)))))),
+        h("tbody", null, ranked.map((row, i) => h("tr", { "data-entry": row.id }, h("th", { scope: "row" }, `${i + 1}  ${labelOf(row.method)}`),
           ranked.map((other) => {
             const found = row === other ? null : row.against(other);
             if (!found || !known(found.probability)) return h("td", { class: "empty" }, "");
             const tip = `${labelOf(row.method)} − ${labelOf(other.method)}\n${signed(found.difference)} ± ${percent(found.half)} points\np ${found.p ?? "–"} (Holm)`;
-            return h("td", { class: found.p < 0.05 ? "sure" : "", "data-tip": tip, vars: { tint: `${Math.round(110 * Math.max(0, found.probability - 0.5))}%` } }, percent(found.probability, 0));
+            return h("td", { class: `${found.probability < 0.5 ? "low" : ""} ${found.p < 0.05 ? "sure" : ""}`, "data-tip": tip, vars: { tint: `${Math.round(110 * Math.max(0, found.probability - 0.5))}%` } }, percent(found.probability, 0));
           })))))));
 }

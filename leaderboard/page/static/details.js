@@ -26,10 +26,11 @@ function entryDetails(row, part, state, cells, seed) {
     h("p", null, known(row.mean) ? [h("strong", null, `${within(row.mean, row.half)} %`), ` ${words(row.headline)} by rule ${state.rule}`,
       known(row.rank) ? `; rank ${row.rank[0] === row.rank[1] ? row.rank[0] : row.rank.join(" to ")} of ${row.ranked}` : "; not ranked"] : "No result by this rule."),
     h("div", { class: "columns" }, byRule(row, part), byMetric(row, part, state)),
+    row.entry.notes.map((note) => h("p", { class: "note" }, note)),
     publishedTable(row.published, `Published for ${row.method.method}`),
     h("h3", null, "Cells"),
     Object.entries(cells.cells[row.id] || {}).map(([number, cell]) => cellDetails(row, number, cell, cells.environments, number === seed)),
-    h("h3", null, "Parameters of the method"), values(row.method.params),
+    h("h3", null, "Parameters of the method"), values(row.entry.params),
     h("h3", null, "Parameters of the task"), values(section.params),
   ].flat().filter(Boolean);
 }

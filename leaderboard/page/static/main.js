@@ -10,13 +10,13 @@ function rowsOf(section, part, state) {
   const of = (name, rule = found) => (i) => ({ mean: rule.metrics[name].mean[i], half: rule.metrics[name].half[i] });
   return part.entries
     .map((entry, i) => ({
-      ...entry, entry, i, section, ranked, method: index.methods[entry.id], headline: section.headline,
+      ...entry, entry, i, section, ranked, method: { ...index.methods[entry.id], variant: entry.variant }, headline: section.headline,
       ...of(section.headline)(i), n: found.n[i], rank: found.rank[i], pairs: found.pairs,
-      oracle: part.rules.oracle.metrics[section.headline].mean[i],
+      oracleGap: found.oracleGap[i],
       metric: (name) => of(name)(i),
       info: (name) => found.info[name]?.[i],
       against: (other) => comparison(found.pairs, i, other.i),
-      class: found.rank[i]?.[0] === 1 ? "top" : "",
+      class: index.methods[entry.id].superseded ? "superseded" : "",
     }))
     .filter((row) => isShown(state, row.method));
 }
@@ -108,6 +108,7 @@ async function sectionView(section, state) {
     h("p", { class: "meta" }, `Protocol ${section.protocol}; ${Object.entries(section.params).map(([name, value]) => `${words(name)} ${value}`).join(", ") || "no parameters"}; seeds ${section.seeds.join(", ")}. Score: ${words(section.headline)}, ${index.metrics[section.headline]}.`),
     h("section", { class: "answers", "aria-label": "At a glance" }, sectionAnswers(rows, section, state)),
     rows.length ? table(rows, sectionColumns(rows, section), state, { caption: `Methods on ${words(section.task)}, ${shortName(section)}`, sort: "-score" }) : h("p", { class: "card" }, "No method passes the filter."),
+    sectionNotes(part),
     h("section", { class: "charts", "aria-label": "Charts" },
       rhoCurves(relatives, rows, state, section), sparsityChart(rows, section), alignmentChart(rows, section), costChart(rows, section, state),
       gammaSweeps(rows, section), pairTable(rows, section), layerTable(rows), pictures(rows)),
@@ -115,17 +116,26 @@ async function sectionView(section, state) {
   ];
 }
 
+function sectionNotes(part) {
+  const notes = Object.entries(part.notApplicable).map(([method, reason]) => `${method} is not applicable here: ${reason}.`);
+  if (part.unequalBudgets) notes.unshift("Methods were tuned with different budgets; the notes beside them say how.");
+  return notes.map((note) => h("p", { class: "hint" }, note));
+}
+
 function overview(sections, state) {
   const rows = overviewRows(sections, state);
   announce(rows.length, new Set(sections.flatMap((section) => section.entries)).size);
   if (!sections.length) return [h("p", { class: "card" }, "No cells yet.")];
+  const { merit } = meritOf(sections, state);
+  const all = !["task", "rho", "data"].some((facet) => state[facet]);
   const groups = [...Map.groupBy(sections, (section) => `${section.task}|${section.data}`).values()];
   return [
     h("h2", null, state.task ? words(state.task) : "All settings"),
     h("section", { class: "answers", "aria-label": "At a glance" }, overviewAnswers(rows, sections, state)),
-    rows.length ? table(rows, overviewColumns(rows, sections, state), state, { caption: "Scores of all methods in all settings shown, percent", sort: "-firsts" }) : h("p", { class: "card" }, "No method passes the filter."),
+    rows.length ? table(rows, overviewColumns(rows, sections, state), state, { caption: "Scores of all methods in all settings shown, percent", sort: merit.first === "down" ? `-${merit.id}` : merit.id }) : h("p", { class: "card" }, "No method passes the filter."),
     h("p", { class: "hint" }, "Percent by each setting's headline metric, with the rank; darker is better within a column. Follow “look” to a setting, and a number to what is behind it."),
-    h("section", { class: "charts", "aria-label": "Charts" }, groups.map((group) => rhoCurves(group, rows, state))),
+    h("section", { class: "charts", "aria-label": "Charts" }, 
+      all ? [averageRanks(state), interquartileMeans(state)] : null, groups.map((group) => rhoCurves(group, rows, state))),
   ];
 }
 

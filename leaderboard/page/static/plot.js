@@ -30,6 +30,13 @@ function logTicks(from, to) {
   return ticks.length > 1 ? ticks : niceTicks(from, to, 3);
 }
 
+/** Ticks of a logarithmic axis of seconds. */
+function timeTicks(from, to) {
+  const nice = [1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 18000, 36000, 86400, 172800].map(Math.log10);
+  const inside = nice.filter((tick) => tick >= from && tick <= to);
+  return inside.length > 1 ? inside : logTicks(from, to);
+}
+
 /** The range of values, widened a little and kept within limits. */
 function extent(values, [least, most] = [-Infinity, Infinity], share = 0.06) {
   const defined = values.filter(known);
@@ -110,7 +117,7 @@ function pointLabels(points, box) {
 }
 
 /** A chart with a title, how to read it, and its data as a table for those who do not see it. */
-function figure({ title, hint, draw, columns, rows, legend, wide, tools }) {
+function figure({ title, hint, draw, columns, rows, legend, names, wide, tools }) {
   const canvas = h("div", { class: "canvas" });
   const data = h("details", { class: "chart-data" }, h("summary", null, "Data of this chart"));
   data.addEventListener("toggle", () => {
@@ -118,7 +125,7 @@ function figure({ title, hint, draw, columns, rows, legend, wide, tools }) {
   });
   const element = h("figure", { class: wide ? "card chart wide" : "card chart" },
     h("figcaption", null, h("h3", null, title), h("p", { class: "hint" }, hint), tools),
-    canvas, legend ? h("div", { class: "legend" }, legend) : null, data);
+    canvas, legend ? h("div", { class: "legend" }, legend) : null, names ? nameLegend(names) : null, data);
   element.redraw = () => {
     const drawing = draw(Math.max(280, canvas.clientWidth));
     drawing.setAttribute("role", "img");
@@ -126,6 +133,12 @@ function figure({ title, hint, draw, columns, rows, legend, wide, tools }) {
     canvas.replaceChildren(drawing);
   };
   return element;
+}
+
+/** Names with their colours, for screens too narrow for labels in the chart. */
+function nameLegend(rows) {
+  return h("div", { class: "legend methods" }, rows.map((row) =>
+    h("span", { "data-entry": row.id }, h("span", { class: "swatch", vars: { colour: colourOf(row.method) } }), labelOf(row.method))));
 }
 
 function plainTable(caption, columns, rows) {

@@ -103,5 +103,5 @@ function supervisionBadge(method) {
   const { shape, short, text } = supervisionOf(method);
   return h("span", { class: "badge", title: `Supervision: ${text}` },
     svg("svg", { viewBox: "-7 -7 14 14", width: 11, height: 11, "aria-hidden": "true" }, svg("path", { d: SHAPES[shape] })),
-    h("span", { class: "sr" }, "supervision: "), short);
+    h("span", { class: "sr" }, "supervision: "), h("span", { class: "short" }, short));
 }

@@ -48,10 +48,19 @@ function table(rows, columns, state, { caption, sort }) {
 
 /* ---- methods in one setting ---- */
 
+const nameParts = (method) => [
+  h("span", { class: "swatch", vars: { colour: colourOf(method) } }),
+  h("span", null, method.method.split(/(?<=_)/).map((part, i) => (i ? [h("wbr"), part] : part)), method.variant ? h("span", { class: "variant" }, ` ${method.variant}`) : null),
+];
+
+const supervisionColumn = {
+  id: "supervision", title: "supervision", class: "given", about: "What it is given beyond biased images and targets",
+  key: (row) => row.method.supervision, cell: (row) => supervisionBadge(row.method),
+};
+
 function methodCell(row) {
-  return [h("a", { href: linkTo({ open: `${row.section.id}/${row.id}` }), id: `method-${row.id}`, class: "method" },
-    h("span", { class: "swatch", vars: { colour: colourOf(row.method) } }), row.method.method,
-    row.method.variant ? h("span", { class: "variant" }, row.method.variant) : null), supervisionBadge(row.method)];
+  return [h("a", { href: linkTo({ open: `${row.section.id}/${row.id}` }), id: `method-${row.id}`, class: "who" }, nameParts(row.method)),
+    row.entry.notes.length ? h("span", { class: "flag", title: row.entry.notes.join("\n") }, row.method.superseded ? "older version" : /stale/.test(row.entry.notes.join()) ? "stale" : "note") : null];
 }
 
 function rankCell(row) {
@@ -65,7 +74,7 @@ function rankCell(row) {
 
 /** Dots and whiskers of all methods on one axis; a thin line marks vanilla, a hollow diamond the published number. */
 function intervalColumn(rows) {
-  const width = 190;
+  const width = 150;
   const ends = rows.filter((row) => known(row.mean)).flatMap((row) => [row.mean - (row.half || 0), row.mean + (row.half || 0)]);
   const x = linear(extent(ends.map((value) => Math.min(1, Math.max(0, value))), [0, 1], 0.03), [6, width - 6]);
   const inside = (value) => Math.min(width - 2, Math.max(2, x(value)));
@@ -80,7 +89,7 @@ function intervalColumn(rows) {
       reference(26),
       known(row.half) ? svg("line", { class: "whisker", x1: inside(row.mean - row.half), x2: inside(row.mean + row.half), y1: 13, y2: 13, vars: { colour: colourOf(row.method) } }) : null,
       row.published.filter((p) => p.metric === row.headline).map((p) => svg("path", { class: "published", d: SHAPES.diamond, transform: `translate(${inside(p.value)},13)`, "data-tip": `published ${within(p.value, p.std)}\n${p.source}` })),
-      svg("circle", { class: "dot", cx: inside(row.mean), cy: 13, r: 4.5, vars: { colour: colourOf(row.method) } }))),
+      svg("circle", { class: "dot", cx: inside(row.mean), cy: 13, r: 4, vars: { colour: colourOf(row.method) } }))),
   };
 }
 
@@ -108,10 +117,10 @@ function sectionColumns(rows, section) {
     id, title, about, class: "number", first: "down", key: (row) => row.metric(name).mean,
     cell: (row) => percent(row.metric(name).mean), attributes: (row) => ({ title: within(row.metric(name).mean, row.metric(name).half) }), ...extra,
   });
-  const gap = (row) => (known(row.oracle) && known(row.mean) ? row.oracle - row.mean : null);
   return [
     { id: "rank", title: "Rank", class: "ranks", about: "1 + the number of methods that are significantly better, up to the last rank it may have", key: (row) => row.rank && row.rank[0] + row.rank[1] / 1000, cell: rankCell },
     { id: "method", title: "Method", class: "name", about: "With the parameters that differ from its defaults, and its supervision", key: (row) => labelOf(row.method), cell: methodCell },
+    supervisionColumn,
     { id: "score", title: words(section.headline), class: "number score", first: "down", about: index.metrics[section.headline], key: (row) => row.mean,
       cell: (row) => (known(row.mean) ? [h("strong", null, percent(row.mean)), known(row.half) ? h("span", { class: "half" }, ` ± ${percent(row.half)}`) : null] : row.marks.includes("d") ? h("span", { class: "faint" }, "rule not applicable") : h("span", { class: "bad" }, row.marks.includes("f") ? "failed" : "not run")) },
     intervalColumn(rows),
@@ -120,7 +129,7 @@ function sectionColumns(rows, section) {
     metric("conflicting", "conflicting_accuracy", "conflicting", index.metrics.conflicting_accuracy),
     metric("sparsity", "sparsity", "sparsity", "Share of weights that are exactly zero or removed"),
     { id: "time", title: "training", class: "number", about: "Wall time in the method, mean over seeds; without the network that it starts from", key: (row) => row.costs.train_seconds, cell: (row) => duration(row.costs.train_seconds) },
-    { id: "oracle", title: "oracle gap", class: "number", about: "What choosing the candidate on test itself would add", key: gap, cell: (row) => (known(gap(row)) ? percent(gap(row)) : "–") },
+    { id: "oracle", title: "oracle gap", class: "number", about: "What choosing the candidate on test itself would add", key: (row) => row.oracleGap, cell: (row) => percent(row.oracleGap) },
     ...(rows.some((row) => row.published.some((p) => p.metric === row.headline)) ? [{ id: "published", title: "published", class: "number paper", first: "down", about: "The published number nearest to ours, and ours minus it", key: (row) => row.published.find((p) => p.metric === row.headline)?.value, cell: publishedCell }] : []),
     { id: "seeds", title: "seeds", class: "seeds", first: "down", about: "● done, ✕ failed, ○ missing", key: (row) => row.marks.split("d").length, cell: seedsCell },
   ];
@@ -129,6 +138,46 @@ function sectionColumns(rows, section) {
 /* ---- methods over several settings ---- */
 
 const shortName = (section) => [levelText(section.rho), section.data].filter(Boolean).join(", ");
+
+const FIRSTS = {
+  id: "firsts", title: "rank 1", class: "number", first: "down", about: "In how many of the settings shown nothing is significantly better",
+  key: (row) => (row.ranks.length ? row.firsts + (row.average || 0) / 1000 : null), says: () => "",
+  cell: (row) => (row.ranks.length ? [h("strong", null, String(row.firsts)), h("span", { class: "half" }, ` of ${row.ranks.length}`)] : "–"),
+};
+
+/** By what methods are ordered over the settings shown: average rank over all tasks, area over the levels of one, or rank 1. */
+function meritOf(sections, state) {
+  const tasks = index.suites[state.protocol][state.rule];
+  const all = !["task", "rho", "data"].some((facet) => state[facet]);
+  if (all && tasks) {
+    const ranks = new Map(tasks.methods.map((id, i) => [id, tasks.ranks[i]]));
+    const merit = {
+      id: "average", title: "average rank", class: "number", about: `Mean over ${tasks.tasks.length} tasks of the rank by mean score, each task's levels averaged`,
+      key: (row) => ranks.get(row.id), says: (row) => `average rank ${ranks.get(row.id).toFixed(1)}`, cell: (row) => (ranks.has(row.id) ? ranks.get(row.id).toFixed(1) : "–"),
+    };
+    return { merit, extras: [merit] };
+  }
+  const curves = curvesOf(sections, state);
+  if (!curves) return { merit: FIRSTS, extras: [] };
+  const merit = {
+    id: "area", title: "mean over ρ", class: "number", first: "down", about: "Mean height of the curve over the levels of ρ, every factor of 10 in 1 − ρ counting the same",
+    key: (row) => curves[row.id]?.area, says: (row) => `${percent(curves[row.id].area)} % over ρ`, cell: (row) => within(curves[row.id]?.area, curves[row.id]?.half),
+  };
+  const breakdown = {
+    id: "breakdown", title: "breaks at ρ", class: "number", first: "down", about: "Lowest ρ at which the score falls below half way between chance and 100 %",
+    key: (row) => (curves[row.id]?.holds ? 1 : curves[row.id]?.breakdown), cell: (row) => breakdownText(curves[row.id]),
+  };
+  return { merit, extras: [merit, breakdown] };
+}
+
+const breakdownText = (curve) => (curve?.holds ? "holds" : known(curve?.breakdown) ? curve.breakdown.toFixed(3) : "–");
+
+/** Numbers of the curves over rho, if the sections are exactly the levels of one task. */
+function curvesOf(sections, state) {
+  const same = sections.every((s) => s.task === sections[0].task && s.data === sections[0].data && s.protocol === sections[0].protocol);
+  const found = same && sections.find((section) => section.curves)?.curves[state.rule];
+  return found && Object.keys(found).length ? found : null;
+}
 
 function groupRow(columns) {
   const runs = [];
@@ -141,11 +190,12 @@ function groupRow(columns) {
 }
 
 function overviewColumns(rows, sections, state) {
+  const { merit, extras } = meritOf(sections, state);
   return [
     { id: "method", title: "Method", class: "name", about: "With the parameters that differ from its defaults, and its supervision", key: (row) => labelOf(row.method),
-      cell: (row) => [h("span", { class: "method" }, h("span", { class: "swatch", vars: { colour: colourOf(row.method) } }), row.method.method, row.method.variant ? h("span", { class: "variant" }, row.method.variant) : null), supervisionBadge(row.method)] },
-    { id: "firsts", title: "rank 1", class: "number", first: "down", about: "In how many of the settings shown nothing is significantly better", key: (row) => (row.ranks.length ? row.firsts : null),
-      cell: (row) => (row.ranks.length ? [h("strong", null, String(row.firsts)), h("span", { class: "half" }, ` of ${row.ranks.length}`)] : "–") },
+      cell: (row) => h("span", { class: "who" }, nameParts(row.method)) },
+    supervisionColumn,
+    ...(merit === FIRSTS ? [FIRSTS] : [...extras, FIRSTS]),
     ...sections.map((section, i) => settingColumn(section, i, rows, state)),
   ];
 }
@@ -155,10 +205,10 @@ function settingColumn(section, position, rows, state) {
   const [low, high] = [Math.min(...means), Math.max(...means)];
   return {
     id: `s-${section.id}`, group: section.task, title: shortName(section), class: "number setting", first: "down",
-    about: `${words(section.headline)}, %; click to sort`,
+    about: `${words(section.headline)}, %`,
     head: () => h("a", { href: linkTo({ task: section.task, rho: facetOf(section, "rho"), data: section.data, sort: "" }), class: "look", "aria-label": `look at ${section.task}, ${shortName(section)}` }, "look"),
     key: (row) => row.scores[position]?.mean,
-    attributes: (row) => ({ vars: { tint: known(row.scores[position]?.mean) && high > low ? `${Math.round((42 * (row.scores[position].mean - low)) / (high - low))}%` : "0%" } }),
+    attributes: (row) => ({ vars: { tint: known(row.scores[position]?.mean) && high > low ? `${Math.round(44 * ((row.scores[position].mean - low) / (high - low)) ** 1.6)}%` : "0%" } }),
     cell: (row) => {
       const score = row.scores[position];
       if (!score) return h("span", { class: "faint" }, "–");
