@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmark.aggregate import Aggregation, write_table
+from benchmark.aggregate import COLUMNS, TABLE_VERSION
 from benchmark.selection import RULES
 from leaderboard.board import Board, read_board
 
@@ -159,8 +159,16 @@ def _cell(task: MadeUpTask, rho: float | None, method: MadeUpMethod, seed: int) 
 
 def board_of(rows: Iterable[dict[str, Any]], folder: Path) -> Board:
     """The rows as they come back from the table's file."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    kinds = {"list<int64>": pa.list_(pa.int64())}
+    schema = pa.schema(
+        [(name, kinds.get(kind) or pa.type_for_alias(kind)) for name, (kind, _) in COLUMNS.items()],
+        metadata={"debias_bench.table_version": str(TABLE_VERSION)},
+    )
     path = folder / "made_up.parquet"
-    write_table(Aggregation(list(rows)), path)
+    pq.write_table(pa.Table.from_pylist(list(rows), schema=schema), path)
     return read_board(path)
 
 
