@@ -114,7 +114,8 @@ def summarise_all(scores: FloatArray, confidence: float = 0.95) -> Summaries:
     """As :func:`summarise` for each row of scores (..., seeds) to (...)."""
     known = ~np.isnan(scores)
     n = known.sum(-1)
-    highest, lowest = np.where(known, scores, -np.inf).max(-1), np.where(known, scores, np.inf).min(-1)
+    highest = np.where(known, scores, -np.inf).max(-1, initial=-np.inf)
+    lowest = np.where(known, scores, np.inf).min(-1, initial=np.inf)
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = np.where(known, scores, 0.0).sum(-1) / n
         deviations = np.where(known, scores - mean[..., None], 0.0)

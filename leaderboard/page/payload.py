@@ -14,6 +14,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from benchmark.metrics import METRICS
 from benchmark.selection import RULES
 from leaderboard.across import over_levels, over_tasks, task_title
@@ -22,7 +24,7 @@ from leaderboard.page.reproduce import reproduce
 from leaderboard.ranking import LEAST_SEEDS, Ranking
 from leaderboard.references import Reference, lookup
 from leaderboard.standings import separation, standings
-from leaderboard.statistics import compare
+from leaderboard.statistics import FloatArray, compare_all, summarise_all
 
 SHOWN = (*METRICS, "sparsity", "candidate_macs")
 """What is summarised over seeds."""
@@ -205,13 +207,14 @@ def _rule(section: Section, rule: str) -> dict[str, Any]:
     entries = section.entries
     found: dict[str, Any] = {"metrics": {}, "rank": [None] * len(entries)}
     for metric in SHOWN:
-        summaries = [entry.summary(metric, rule) for entry in entries]
+        summaries = summarise_all(np.stack([entry.scores(metric, rule) for entry in entries]))
         found["metrics"][metric] = {
-            "mean": [_number(s.mean) for s in summaries],
-            "half": [_number((s.high - s.low) / 2) for s in summaries],
+            "mean": _numbers(summaries.mean),
+            "half": _numbers((summaries.high - summaries.low) / 2),
         }
     found["n"] = [len(entry.by_rule.get(rule, {})) for entry in entries]
-    found["oracleGap"] = [_number(entry.oracle_gap(section.headline, rule).mean) for entry in entries]
+    oracle, chosen = (np.stack([entry.scores(section.headline, name) for entry in entries]) for name in ("oracle", rule))
+    found["oracleGap"] = _numbers(summarise_all(oracle - chosen).mean)
     found["info"] = _info(entries, rule)
     if RULES[rule].rankable:
         ranking = section.ranking(rule)
@@ -224,18 +227,18 @@ def _rule(section: Section, rule: str) -> dict[str, Any]:
 
 def _pairs(section: Section, rule: str, ranking: Ranking) -> dict[str, Any]:
     """Comparisons of some methods, the rows, with all methods, seed by seed."""
-    scores = [entry.scores(section.headline, rule) for entry in section.entries]
+    scores = np.stack([entry.scores(section.headline, rule) for entry in section.entries])
     place = {id(entry): i for i, entry in enumerate(section.entries)}
     order = [place[id(standing.entry)] for standing in standings(section, rule) if standing.summary.n]
     rows = sorted(order if len(order) <= ALL_PAIRS else order[:LEADERS])
-    table = [[compare(scores[i], scores[j]) for j in range(len(scores))] for i in rows]
+    table = compare_all(scores[rows, None], scores[None])
     needed = separation(section, rule)
     return {
         "rows": rows,
-        "difference": [[_number(found.difference) for found in line] for line in table],
-        "half": [[_number((found.high - found.low) / 2) for found in line] for line in table],
-        "probability": [[_number(found.probability, 3) for found in line] for line in table],
-        "p": [[_number(ranking.p_adjusted[i, j], 4) for j in range(len(scores))] for i in rows],
+        "difference": [_numbers(line) for line in table.difference],
+        "half": [_numbers(line) for line in (table.high - table.low) / 2],
+        "probability": [_numbers(line, 3) for line in table.probability],
+        "p": [_numbers(line, 4) for line in ranking.p_adjusted[rows]],
         "separation": needed and [place[id(needed.first)], place[id(needed.second)], needed.seeds],
     }
 
@@ -376,6 +379,11 @@ def _json(text: str | None) -> dict[str, Any]:
 def _mean(values: Iterable[Any]) -> float | None:
     known = [float(value) for value in values if isinstance(value, int | float) and math.isfinite(value)]
     return _number(sum(known) / len(known)) if known else None
+
+
+def _numbers(values: FloatArray, digits: int = 5) -> list[float | None]:
+    """As :func:`_number` for each."""
+    return [_number(value, digits) for value in values.tolist()]
 
 
 def _number(value: float | None, digits: int = 5) -> float | None:
