@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 import numpy as np
 
+from benchmark.errors import ResultCorruptError
 from leaderboard.statistics import FloatArray, Summary, oracle_gap, summarise
 
 Cells = Mapping[int, Mapping[str, Any]]
@@ -85,6 +87,20 @@ class Entry:
         cells = self.by_rule.get(rule, {})
         values = [cells[seed].get(metric) if seed in cells else None for seed in self.seeds]
         return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
+
+    def combination_scores(self, name: str, rule: str) -> FloatArray:
+        """Accuracy of an aligned/conflicting combination of several biases, such as ``left_aligned_right_conflicting``.
+
+        Raises:
+            ResultCorruptError: The table does not hold JSON where it should.
+        """
+        cells = self.by_rule.get(rule, {})
+        texts = [cells[seed].get("combinations") if seed in cells else None for seed in self.seeds]
+        try:
+            found = [msgspec.json.decode(text, type=dict[str, float | None]) if text else {} for text in texts]
+        except msgspec.DecodeError as error:
+            raise ResultCorruptError(f"{self.label}: the column combinations is not JSON: {error}") from error
+        return np.array([np.nan if (value := row.get(name)) is None else value for row in found], dtype=np.float64)
 
     def summary(self, metric: str, rule: str) -> Summary:
         """Mean and interval over the seeds."""

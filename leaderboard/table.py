@@ -152,7 +152,8 @@ def read_table(path: Path) -> ResultTable:
     import pyarrow.parquet as pq
 
     try:
-        with pq.ParquetFile(path, read_dictionary=_texts()) as file:
+        texts = [name for name in pq.read_schema(path).names if COLUMNS.get(name, ("", ""))[0] == "string"]
+        with pq.ParquetFile(path, read_dictionary=texts) as file:
             schema = file.schema_arrow
             metadata = {name.decode(): value.decode() for name, value in (schema.metadata or {}).items()}
             _check(path, file.metadata, metadata, schema.names)
@@ -162,10 +163,6 @@ def read_table(path: Path) -> ResultTable:
     except (OSError, ValueError, pa.ArrowException) as error:
         raise ResultCorruptError(f"cannot read the results table {path}: {error}") from error
     return ResultTable(columns, table.num_rows, metadata)
-
-
-def _texts() -> list[str]:
-    return [name for name, (kind, _) in COLUMNS.items() if kind == "string"]
 
 
 def _check(path: Path, file: Any, metadata: Mapping[str, str], names: list[str]) -> None:
