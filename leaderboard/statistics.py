@@ -103,11 +103,15 @@ class Summaries:
     low: FloatArray
     high: FloatArray
 
+    def each(self) -> list[Summary]:
+        """One by one; of vectors."""
+        columns = (self.n, self.mean, self.std, self.low, self.high)
+        return [Summary(*values) for values in zip(*(column.tolist() for column in columns), strict=True)]
+
 
 def summarise(scores: Scores, confidence: float = 0.95) -> Summary:
     """Mean, standard deviation and t-interval of scores (seeds,); NaN scores are missing seeds."""
-    found = summarise_all(_vector(scores), confidence)
-    return Summary(int(found.n), float(found.mean), float(found.std), float(found.low), float(found.high))
+    return summarise_all(_vector(scores)[None], confidence).each()[0]
 
 
 def summarise_all(scores: FloatArray, confidence: float = 0.95) -> Summaries:
@@ -143,6 +147,11 @@ class Comparisons:
     p_value: FloatArray
     probability: FloatArray
 
+    def each(self) -> list[Comparison]:
+        """One by one; of vectors."""
+        columns = (self.n, self.difference, self.std, self.low, self.high, self.p_value, self.probability)
+        return [Comparison(*values) for values in zip(*(column.tolist() for column in columns), strict=True)]
+
 
 def compare(a: Scores, b: Scores, confidence: float = 0.95) -> Comparison:
     """Compare methods A and B by their scores (seeds,), paired by position; seeds that one lacks are left out.
@@ -151,17 +160,8 @@ def compare(a: Scores, b: Scores, confidence: float = 0.95) -> Comparison:
     get the p value of the exact sign-flip test, 2 / 2^n, and the rule of succession (n + 1) / (n + 2) as probability;
     no difference at all gets 1 and 1/2.
     """
-    differences = _differences(a, b)
-    found = compare_all(differences, np.zeros_like(differences), confidence)
-    return Comparison(
-        int(found.n),
-        float(found.difference),
-        float(found.std),
-        float(found.low),
-        float(found.high),
-        float(found.p_value),
-        float(found.probability),
-    )
+    differences = _differences(a, b)[None]
+    return compare_all(differences, np.zeros_like(differences), confidence).each()[0]
 
 
 def compare_all(a: FloatArray, b: FloatArray, confidence: float = 0.95) -> Comparisons:

@@ -207,14 +207,14 @@ def _rule(section: Section, rule: str) -> dict[str, Any]:
     entries = section.entries
     found: dict[str, Any] = {"metrics": {}, "rank": [None] * len(entries)}
     for metric in SHOWN:
-        summaries = summarise_all(np.stack([entry.scores(metric, rule) for entry in entries]))
+        summaries = summarise_all(section.scores(metric, rule))
         found["metrics"][metric] = {
             "mean": _numbers(summaries.mean),
             "half": _numbers((summaries.high - summaries.low) / 2),
         }
     found["n"] = [len(entry.by_rule.get(rule, {})) for entry in entries]
-    oracle, chosen = (np.stack([entry.scores(section.headline, name) for entry in entries]) for name in ("oracle", rule))
-    found["oracleGap"] = _numbers(summarise_all(oracle - chosen).mean)
+    lost = section.scores(section.headline, "oracle") - section.scores(section.headline, rule)
+    found["oracleGap"] = _numbers(summarise_all(lost).mean)
     found["info"] = _info(entries, rule)
     if RULES[rule].rankable:
         ranking = section.ranking(rule)
@@ -227,7 +227,7 @@ def _rule(section: Section, rule: str) -> dict[str, Any]:
 
 def _pairs(section: Section, rule: str, ranking: Ranking) -> dict[str, Any]:
     """Comparisons of some methods, the rows, with all methods, seed by seed."""
-    scores = np.stack([entry.scores(section.headline, rule) for entry in section.entries])
+    scores = section.scores(section.headline, rule)
     place = {id(entry): i for i, entry in enumerate(section.entries)}
     order = [place[id(standing.entry)] for standing in standings(section, rule) if standing.summary.n]
     rows = sorted(order if len(order) <= ALL_PAIRS else order[:LEADERS])
