@@ -45,6 +45,7 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "engine_version": ("int64", "behaviour version of the harness"),
     "status": ("string", "done, failed or missing"),
     "failure": ("string", "reason, where the cell failed"),
+    "traceback": ("string", "end of the traceback, where the cell failed"),
     "stale": ("string", "why the code that wrote this table would give another result; null if it would not"),
     "supervision": ("string", "what the method was given beyond biased images and targets"),
     "headline": ("string", "the metric by which the literature compares methods on the task"),
@@ -53,6 +54,7 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "candidates": ("int64", "how many selectable candidates there were"),
     **{name: ("float64", f"{metric.definition}; on test, 0 to 1") for name, metric in METRICS.items()},
     "combinations": ("string", "accuracy of each aligned/conflicting combination of several biases, JSON"),
+    "info": ("string", "numbers that the method reported of the chosen candidate, JSON"),
     "counts": ("binary", "test counts (y, b, prediction) of the chosen candidate: zlib of little-endian uint32"),
     "counts_shape": ("list<int64>", "shape of counts"),
     "groups": ("string", "axes of counts, JSON"),
@@ -66,6 +68,7 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "peak_memory_bytes": ("int64", "peak resident memory of the worker"),
     "code": ("string", "version of the code that ran the cell"),
     "hardware": ("string", "processor or device that ran the cell"),
+    "environment": ("string", "versions, machine, device and threads of the worker, without the host's name; JSON"),
     "finished_at": ("string", "UTC, ISO 8601"),
 }
 """Every column: its Arrow type and what it holds."""

@@ -17,13 +17,13 @@ from benchmark.counts import Groups, IntArray
 from benchmark.errors import DebiasBenchError, ResultCorruptError
 from benchmark.manifest import Staleness
 from benchmark.metrics import METRICS
-from benchmark.record import Record
+from benchmark.record import Failure, Record
 from benchmark.registry import METHODS, TASKS
 from benchmark.scoring import Counted, score_cells, unpack
 from benchmark.selection import RULES
 from benchmark.store import read_record
 
-CHOSEN = ("rule", "candidate", *METRICS, "combinations", "counts", "sparsity", "candidate_macs")
+CHOSEN = ("rule", "candidate", *METRICS, "combinations", "info", "counts", "sparsity", "candidate_macs")
 """Columns that differ between the rules of one cell."""
 
 
@@ -76,8 +76,9 @@ def read_chunk(paths: Iterable[Path]) -> Chunk:
             continue
         values = {**plugins.describe(record.cell), **_measured(record)}
         if counted is None:
-            reason = record.failure.reason if record.failure else "no reason recorded"
-            chunk.add_row(chunk.add_cell({**values, "failure": reason}))
+            failure = record.failure or Failure("no reason recorded")
+            values |= {"failure": failure.reason, "traceback": failure.traceback}
+            chunk.add_row(chunk.add_cell(values))
             continue
         index = chunk.add_cell({**values, **_outcome(counted)})
         indices, cells = alike.setdefault((counted.groups, values["headline"] or "accuracy"), ([], []))
@@ -102,6 +103,7 @@ def _measured(record: Record) -> dict[str, Any]:
         "status": record.status,
         "code": record.environment.get("code"),
         "hardware": record.environment.get("hardware"),
+        "environment": canonical({name: value for name, value in record.environment.items() if name != "host"}),
         "finished_at": record.finished_at,
         "train_seconds": resources.train_seconds,
         "evaluate_seconds": resources.evaluate_seconds,
@@ -147,6 +149,7 @@ def _add_scores(chunk: Chunk, indices: Sequence[int], cells: Sequence[Counted], 
         for i in row
     ]
     columns["candidate"] = [candidate and candidate.label for candidate in chosen]
+    columns["info"] = [candidate and canonical(candidate.info) for candidate in chosen]
     columns["sparsity"] = [candidate and candidate.sparsity for candidate in chosen]
     columns["candidate_macs"] = [candidate and candidate.macs for candidate in chosen]
     for name, column in chunk.rows.items():

@@ -17,7 +17,7 @@ from torch import nn
 from benchmark.artifacts import Artifact
 from benchmark.checkpoint import Checkpoint, Epochs, State
 from benchmark.data import MEMORY_FORMATS, Data
-from benchmark.files import atomic_path
+from benchmark.files import write_torch
 from benchmark.network import Network, build_network
 from benchmark.protocol import Protocol
 from benchmark.randomness import Dimension, torch_stream
@@ -81,14 +81,19 @@ class Offer:
 class Offers(dict[str, Offer]):
     """A cell's offers by label, in order; part of its checkpoint, so that a resumed cell still has the earlier ones."""
 
+    def __init__(self, spool: Path) -> None:
+        """``spool`` is the folder of their files."""
+        super().__init__()
+        self.spool = spool
+
     def state_dict(self) -> list[dict[str, Any]]:
-        """Plain values of every offer."""
-        return [{**vars(offer), "path": str(offer.path)} for offer in self.values()]
+        """Plain values of every offer; the results folder may have moved when they are read again."""
+        return [{**vars(offer), "path": offer.path.name} for offer in self.values()]
 
     def load_state_dict(self, state: list[dict[str, Any]]) -> None:
         """Take over the offers of the interrupted run."""
         self.clear()
-        self.update({values["label"]: Offer(**{**values, "path": Path(values["path"])}) for values in state})
+        self.update({values["label"]: Offer(**{**values, "path": self.spool / values["path"]}) for values in state})
 
 
 class Run:
@@ -121,9 +126,8 @@ class Run:
         self.unbiased = unbiased
         self.upstream = upstream
         self.device = device
-        self.offers = Offers()
+        self.offers = Offers(spool)
         self._checkpoint = checkpoint
-        self._spool = spool
         self._streams = streams
         self._precision: Precision = precision
         self._report = report
@@ -177,10 +181,9 @@ class Run:
                 top of a module.
             label: Unique within the cell; an offer with the label of an earlier one takes its place.
             selectable: ``False`` for a model that is no result of the method and should be scored for diagnosis only.
-            info: Numbers for the record (``tau=0.1``).
+            info: Numbers for the record (``tau=0.1``), of any kind that ``float`` takes.
         """
         known = self.offers.get(label)
-        path = known.path if known is not None else self._spool / f"{len(self.offers):05d}.pt"
-        with atomic_path(path) as temporary:
-            torch.save(model, temporary)
-        self.offers[label] = Offer(label, path, selectable, dict(info))
+        path = known.path if known is not None else self.offers.spool / f"{len(self.offers):05d}.pt"
+        write_torch(path, model)
+        self.offers[label] = Offer(label, path, selectable, {name: float(value) for name, value in info.items()})

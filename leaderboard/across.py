@@ -53,7 +53,7 @@ def over_levels(sections: Sequence[Section], rule: str) -> tuple[OverLevels, ...
     levels = np.array([np.nan if rho is None else rho for rho in rhos], dtype=np.float64)
     if len(sections) < 2 or not ((levels >= 0) & (levels < 1)).all() or any(s.groups is None for s in sections):
         return ()
-    entries = [current_entries(section) for section in sections]
+    entries = [section.current for section in sections]
     seeds = sorted({seed for section in sections for seed in section.seeds})
     found = []
     for competitor in sorted({name for level in entries for name in level}):
@@ -100,7 +100,7 @@ def over_tasks(suite: Suite, rule: str) -> OverTasks | None:
         ``None`` if there are fewer than two tasks or two such methods.
     """
     tasks = [levels for levels in suite.levels if any(section.usable_rule(rule) == rule for section in levels)]
-    names = {name for levels in tasks for section in levels for name in current_entries(section)}
+    names = {name for levels in tasks for section in levels for name in section.current}
     tables = {name: [_over_a_task(levels, name, rule) for levels in tasks] for name in names}
     lacking = {name: sum(int((~np.isnan(row)).sum() < LEAST_SEEDS) for row in rows) for name, rows in tables.items()}
     complete = sorted(name for name, count in lacking.items() if not count)
@@ -118,11 +118,6 @@ def over_tasks(suite: Suite, rule: str) -> OverTasks | None:
         means=tuple(interquartile_mean(_ragged(tables[complete[i]])) for i in order),
         left_out={name: count for name, count in sorted(lacking.items()) if count},
     )
-
-
-def current_entries(section: Section) -> dict[Competitor, Entry]:
-    """The methods of a section that are not superseded."""
-    return {entry.competitor: entry for entry in section.entries if not entry.superseded}
 
 
 def task_title(suite: Suite, levels: Sequence[Section]) -> str:
@@ -151,7 +146,7 @@ def _by_seed(entry: Entry | None, section: Section, rule: str, seeds: Sequence[i
 def _over_a_task(levels: Sequence[Section], name: Competitor, rule: str) -> FloatArray:
     """A method's mean over the levels of a task, by seed: (seeds,)."""
     seeds = sorted({seed for section in levels for seed in section.seeds})
-    rows = [_by_seed(current_entries(section).get(name), section, rule, seeds) for section in levels]
+    rows = [_by_seed(section.current.get(name), section, rule, seeds) for section in levels]
     return np.asarray(np.mean(rows, axis=0), dtype=np.float64)
 
 

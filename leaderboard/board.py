@@ -23,6 +23,7 @@ from benchmark.protocol import PROTOCOLS
 from benchmark.selection import RULES
 from leaderboard.entry import Cells, Competitor, Entry
 from leaderboard.ranking import Ranking, rank
+from leaderboard.statistics import FloatArray
 from leaderboard.table import ResultTable, Row, Rows, read_table
 
 __all__ = ["Board", "Cells", "Competitor", "Entry", "Section", "Suite", "read_board"]
@@ -75,10 +76,26 @@ class Section:
         rules = [preferred, *(rule.name for rule in reversed(RULES.values()) if rule.rankable)]
         return next((rule for rule in rules if any(entry.by_rule.get(rule) for entry in self._scored(rule))), None)
 
+    @cached_property
+    def current(self) -> Mapping[Competitor, Entry]:
+        """The methods that are not superseded."""
+        return {entry.competitor: entry for entry in self.entries if not entry.superseded}
+
+    def scores(self, metric: str, rule: str) -> FloatArray:
+        """As :meth:`Entry.scores` for all entries: (entries, seeds)."""
+        if rule not in self._places:
+            self._places[rule] = np.stack([entry.places(rule) for entry in self.entries])
+        table = next(row.table for entry in self.entries for row in entry.cells.values())
+        return table.numbers(metric, self._places[rule])
+
+    @cached_property
+    def _places(self) -> dict[str, Rows]:
+        return {}
+
     def ranking(self, rule: str) -> Ranking:
         """Ranks by the headline metric, ties declared; see :func:`leaderboard.ranking.rank`."""
         if rule not in self._rankings:
-            scores = np.stack([entry.scores(self.headline, rule) for entry in self.entries])
+            scores = self.scores(self.headline, rule)
             scores[[entry.superseded for entry in self.entries]] = np.nan
             self._rankings[rule] = rank(scores)
         return self._rankings[rule]
@@ -88,7 +105,8 @@ class Section:
         return {}
 
     def _scored(self, rule: str) -> list[Entry]:
-        return [entry for entry in self.entries if not np.isnan(entry.scores(self.headline, rule)).all()]
+        known = ~np.isnan(self.scores(self.headline, rule)).all(1)
+        return [entry for entry, scored in zip(self.entries, known, strict=True) if scored]
 
 
 @dataclass(frozen=True)
@@ -216,7 +234,7 @@ def _section(
 def _entry(table: ResultTable, rows: Rows, seeds: tuple[int, ...]) -> Entry:
     cells = [Row(table, int(row)) for row in rows]
     chosen = _one_per_seed(cells)
-    by_rule: dict[str, dict[int, Mapping[str, Any]]] = {}
+    by_rule: dict[str, dict[int, Row]] = {}
     failures, missing, stale = {}, [], set()
     for row in cells:
         seed, status = row["seed"], row["status"]
@@ -240,6 +258,7 @@ def _entry(table: ResultTable, rows: Rows, seeds: tuple[int, ...]) -> Entry:
         by_rule=by_rule,
         failures=failures,
         missing=tuple(sorted(missing)),
+        cells={row["seed"]: row for row in cells if row["key"] == chosen[row["seed"]]},
         params=json.loads(first["params"]),
         tuning_trials=max((n for n in trials if n is not None), default=None),
         tuning_data=next((text for row in cells if (text := row.get("tuning_data"))), ""),

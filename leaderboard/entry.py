@@ -10,9 +10,10 @@ import msgspec
 import numpy as np
 
 from benchmark.errors import ResultCorruptError
+from leaderboard.table import Row, Rows
 from leaderboard.statistics import FloatArray, Summary, oracle_gap, summarise
 
-Cells = Mapping[int, Mapping[str, Any]]
+Cells = Mapping[int, Row]
 """Table rows of one method under one selection rule, by seed."""
 
 
@@ -47,6 +48,7 @@ class Entry:
         supervision: What it was given beyond biased images and targets.
         seeds: The seeds of the section.
         by_rule: Rows of its finished cells, by selection rule and seed.
+        cells: A row of each of its cells, finished or not; of finished ones that of an arbitrary rule.
         failures: Reasons of its failed cells, by seed.
         missing: Seeds that have not been run.
         params: All its parameters.
@@ -66,6 +68,7 @@ class Entry:
     by_rule: Mapping[str, Cells]
     failures: Mapping[int, str]
     missing: tuple[int, ...]
+    cells: Cells = field(default_factory=dict)
     params: Mapping[str, Any] = field(default_factory=dict)
     tuning_trials: int | None = None
     tuning_data: str = ""
@@ -82,9 +85,13 @@ class Entry:
 
     def scores(self, metric: str, rule: str) -> FloatArray:
         """One value per seed of the section, NaN where there is none: (seeds,)."""
+        table = next((row.table for row in self.cells.values()), None)
+        return np.full(len(self.seeds), np.nan) if table is None else table.numbers(metric, self.places(rule))
+
+    def places(self, rule: str) -> Rows:
+        """The row of the table for each seed of the section, -1 where there is none: (seeds,)."""
         cells = self.by_rule.get(rule, {})
-        values = [cells[seed].get(metric) if seed in cells else None for seed in self.seeds]
-        return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
+        return np.array([cells[seed].index if seed in cells else -1 for seed in self.seeds], dtype=np.int64)
 
     def combination_scores(self, name: str, rule: str) -> FloatArray:
         """Accuracy of an aligned/conflicting combination of several biases, such as ``left_aligned_right_conflicting``.

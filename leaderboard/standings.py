@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from leaderboard.board import Entry, Section
-from leaderboard.statistics import Comparison, Summary, compare, further_seeds
+from leaderboard.statistics import Comparison, Summary, compare_all, further_seeds, summarise_all
 
 BEATS_NEXT = (
     "probability that the method scores higher than the next one of the table on a further seed, from the paired "
@@ -48,8 +48,8 @@ class Standing:
 
 def standings(section: Section, rule: str) -> tuple[Standing, ...]:
     """All methods of a section, best mean first; superseded ones, then those without scores, at the end."""
-    ranking = section.ranking(rule)
-    summaries = [entry.summary(section.headline, rule) for entry in section.entries]
+    ranking, scores = section.ranking(rule), section.scores(section.headline, rule)
+    summaries = summarise_all(scores).each()
     order = sorted(
         range(len(summaries)),
         key=lambda i: (
@@ -59,21 +59,20 @@ def standings(section: Section, rule: str) -> tuple[Standing, ...]:
             section.entries[i].label,
         ),
     )
-    found = []
-    for place, i in enumerate(order):
-        entry, after = section.entries[i], order[place + 1] if place + 1 < len(order) else None
-        follows = after is not None and summaries[after].n > 0 and not section.entries[after].superseded
-        found.append(
-            Standing(
-                entry=entry,
-                summary=summaries[i],
-                best=ranking.best[i],
-                worst=ranking.worst[i],
-                next=_compare(section, entry, section.entries[after], rule) if after is not None and follows else None,
-                oracle_gap=entry.oracle_gap(section.headline, rule),
-            )
+    against_next = compare_all(scores[order[:-1]], scores[order[1:]]).each()
+    gaps = summarise_all(section.scores(section.headline, "oracle") - scores).each()
+    follows = [summaries[i].n > 0 and not section.entries[i].superseded for i in order[1:]]
+    return tuple(
+        Standing(
+            entry=section.entries[i],
+            summary=summaries[i],
+            best=ranking.best[i],
+            worst=ranking.worst[i],
+            next=against_next[place] if place < len(follows) and follows[place] else None,
+            oracle_gap=gaps[i],
         )
-    return tuple(found)
+        for place, i in enumerate(order)
+    )
 
 
 @dataclass(frozen=True)
@@ -103,7 +102,3 @@ def separation(section: Section, rule: str, alpha: float = 0.05) -> Separation |
     pairs = math.comb(len(ranked), 2)
     a, b = (entry.scores(section.headline, rule) for entry in (first, second))
     return Separation(first, second, further_seeds(a, b, alpha=alpha / pairs))
-
-
-def _compare(section: Section, a: Entry, b: Entry, rule: str) -> Comparison:
-    return compare(a.scores(section.headline, rule), b.scores(section.headline, rule))

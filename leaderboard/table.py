@@ -138,6 +138,13 @@ class ResultTable:
         sets.sort(key=lambda group: int(group[0]))
         return [(tuple(self.value(name, int(group[0])) for name in names), group) for group in sets]
 
+    def numbers(self, name: str, rows: Rows) -> npt.NDArray[np.float64]:
+        """Numbers of a column at some rows of any shape, NaN where there is none and at rows below 0."""
+        column = self.columns.get(name)
+        if not isinstance(column, Numbers):
+            return np.full(rows.shape, np.nan)
+        return np.where((rows >= 0) & column.known[rows], column.values[rows].astype(np.float64), np.nan)
+
     def value(self, name: str, row: int) -> Any:
         """One value; ``None`` in a column that the table lacks."""
         column = self.columns.get(name)

@@ -9,9 +9,9 @@ from __future__ import annotations
 from functools import partial
 
 import torch
-from torch import nn
 from torch.nn import functional
 
+from benchmark.checkpoint import Stateful
 from benchmark.data import Batch
 from benchmark.run import Run
 from benchmark.training import Loss, cross_entropy, fit
@@ -21,6 +21,7 @@ from methods.shared.bias_head import BiasHead, HeadSettings, cache
 from methods.shared.gated import Gated, GatedUnits
 from methods.shared.gates import hard
 from methods.shared.mask_training import Penalty, train_masks
+from methods.shared.recipes import vanilla_recipe
 from methods.shared.schedules import levels
 
 
@@ -36,7 +37,7 @@ def extract(run: Run, params: MaskParams, labels: BiasLabels) -> None:
     learn(run, params, gated, labels, loss, head)
     network, share = gated.pruned(), gated.pruned_share()
     if params.finetune:
-        recipe = run.problem.recipe
+        recipe = vanilla_recipe(run, params.vanilla)
 
         def on_epoch(epoch: int) -> None:
             if run.is_candidate(epoch, recipe.epochs) and epoch < recipe.epochs:
@@ -94,7 +95,7 @@ def learn(run: Run, params: MaskParams, gated: Gated, labels: BiasLabels, loss: 
         fused=True,
     )
     order = run.stream("order", "masks")
-    state: dict[str, nn.Module | torch.optim.Optimizer | torch.Generator | BiasHead] = {
+    state: dict[str, Stateful | torch.Generator] = {
         "gates": gated.m,
         "optimizer": optimizer,
         "order": order,
