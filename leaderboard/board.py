@@ -105,7 +105,7 @@ class Section:
         return {}
 
     def _scored(self, rule: str) -> list[Entry]:
-        known = ~np.isnan(self.scores(self.headline, rule)).all(1)
+        known = [not np.isnan(row).all() for row in self.scores(self.headline, rule)]
         return [entry for entry, scored in zip(self.entries, known, strict=True) if scored]
 
 

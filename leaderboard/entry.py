@@ -10,8 +10,8 @@ import msgspec
 import numpy as np
 
 from benchmark.errors import ResultCorruptError
-from leaderboard.table import Row, Rows
 from leaderboard.statistics import FloatArray, Summary, oracle_gap, summarise
+from leaderboard.table import Row, Rows
 
 Cells = Mapping[int, Row]
 """Table rows of one method under one selection rule, by seed."""

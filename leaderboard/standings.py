@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
+
 from leaderboard.board import Entry, Section
-from leaderboard.statistics import Comparison, Summary, compare_all, further_seeds, summarise_all
+from leaderboard.statistics import DECIMALS, Comparison, Summary, compare_all, further_seeds, summarise_all
 
 BEATS_NEXT = (
     "probability that the method scores higher than the next one of the table on a further seed, from the paired "
@@ -60,7 +62,7 @@ def standings(section: Section, rule: str) -> tuple[Standing, ...]:
         ),
     )
     against_next = compare_all(scores[order[:-1]], scores[order[1:]]).each()
-    gaps = summarise_all(section.scores(section.headline, "oracle") - scores).each()
+    gaps = summarise_all(np.round(section.scores(section.headline, "oracle") - scores, DECIMALS)).each()
     follows = [summaries[i].n > 0 and not section.entries[i].superseded for i in order[1:]]
     return tuple(
         Standing(

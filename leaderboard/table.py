@@ -32,6 +32,9 @@ class Column(Protocol):
     def at(self, index: int) -> Any:
         """The value of a row, ``None`` where it is null or not finite."""
 
+    def take(self, rows: Rows) -> list[Any]:
+        """The values of some rows."""
+
     def codes_of(self, rows: Rows) -> Rows:
         """Small non-negative integers that are equal where the values are."""
 
@@ -51,6 +54,10 @@ class Texts:
     def at(self, index: int) -> str | None:
         """The string of a row."""
         return self.values[int(self.codes[index])]
+
+    def take(self, rows: Rows) -> list[str | None]:
+        """The strings of some rows."""
+        return [self.values[code] for code in self.codes[rows].tolist()]
 
     def codes_of(self, rows: Rows) -> Rows:
         """The codes of some rows."""
@@ -72,6 +79,11 @@ class Numbers:
     def at(self, index: int) -> Any:
         """The number of a row, a plain Python one."""
         return self.values[index].item() if self.known[index] else None
+
+    def take(self, rows: Rows) -> list[Any]:
+        """The numbers of some rows, plain Python ones."""
+        values = self.values[rows].tolist()
+        return [value if known else None for value, known in zip(values, self.known[rows].tolist(), strict=True)]
 
     def codes_of(self, rows: Rows) -> Rows:
         """Ranks of the values, 0 where there is none."""
@@ -144,6 +156,11 @@ class ResultTable:
         if not isinstance(column, Numbers):
             return np.full(rows.shape, np.nan)
         return np.where((rows >= 0) & column.known[rows], column.values[rows].astype(np.float64), np.nan)
+
+    def take(self, name: str, rows: Rows) -> list[Any]:
+        """Values of a column at some rows, as :meth:`value` gives them."""
+        column = self.columns.get(name)
+        return [None] * len(rows) if column is None else column.take(rows)
 
     def value(self, name: str, row: int) -> Any:
         """One value; ``None`` in a column that the table lacks."""

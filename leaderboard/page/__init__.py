@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import jinja2
+import msgspec
 
 from benchmark.files import write_atomic
 from benchmark.metrics import METRICS
@@ -44,9 +44,10 @@ def build(
         downloads: Files that lie beside the page and are linked from its foot, with what they are.
     """
     written = set()
+    (folder / "data").mkdir(parents=True, exist_ok=True)
     for part in parts(board, read_references(), title, rule):
         written.add(f"{part.name}.js")
-        write_atomic(folder / "data" / f"{part.name}.js", as_script(part.name, part.content))
+        (folder / "data" / f"{part.name}.js").write_bytes(as_script(part.name, part.content))
     for path in (folder / "data").glob("*.js"):
         if path.name not in written:
             path.unlink()
@@ -61,8 +62,8 @@ def as_script(name: str, content: Any) -> bytes:
 
     Text in it can neither end a script element nor a line of script, whatever it is.
     """
-    text = json.dumps(content, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
-    return f"receive({json.dumps(name)},{text});\n".encode("ascii")
+    encoded = b",".join(msgspec.json.encode(value).replace(b"<", b"\\u003c") for value in (name, content))
+    return b"receive(" + encoded + b");\n"
 
 
 def _html(board: Board, title: str, downloads: Mapping[str, str]) -> str:
@@ -85,4 +86,3 @@ def _html(board: Board, title: str, downloads: Mapping[str, str]) -> str:
         code=board.code,
         hardware=board.hardware,
     )
-

@@ -66,7 +66,7 @@ function canITrust(leader, rows) {
   const published = leader.published.filter((p) => p.metric === leader.headline);
   return answerCard("Can I trust it?", completeness(counted("d"), total, counted("f"), counted("m")),
     known(leader.oracleGap) ? `Choosing its candidate on test itself would add ${percent(leader.oracleGap)} points.` : null,
-    published.length ? `Published: ${published.map((p) => `${within(p.value, p.std)} (${p.source})`).join("; ")}.` : "No published number for it here.");
+    published.length ? `Published: ${published.map((p) => `${withStd(p)} (${p.source})${known(p.deviations) ? `, ours ${signed(p.deviations / 100)} std from it` : ""}`).join("; ")}.` : "No published number for it here.");
 }
 
 function completeness(done, total, failed, missing) {

@@ -49,6 +49,7 @@ const known = (value) => value !== null && value !== undefined;
 const percent = (value, digits = 1) => (known(value) ? (100 * value).toFixed(digits).replace(/^-(0(\.0+)?)$/, "$1") : "–");
 const signed = (value, digits = 1) => (known(value) ? (value > 0 ? "+" : "") + percent(value, digits).replace("-", "−") : "–");
 const within = (mean, half) => (known(half) ? `${percent(mean)} ± ${percent(half)}` : percent(mean));
+const withStd = (published) => `${percent(published.value)}${known(published.std) ? ` (std ${percent(published.std)})` : ""}`;
 const words = (name) => name.replaceAll("_", " ");
 const plural = (count, noun) => `${count} ${noun}${count === 1 ? "" : "s"}`;
 const levelText = (rho) => (rho === null ? "natural bias" : `ρ ${rho}`);

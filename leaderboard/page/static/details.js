@@ -55,9 +55,10 @@ function publishedTable(numbers, caption) {
   if (!numbers.length) return null;
   return h("div", { class: "scroll", role: "region", tabindex: "0", "aria-label": caption },
     h("table", null, h("caption", null, caption),
-      h("thead", null, h("tr", null, ["Method", "Number", "What it is", "Level", "Source", "Read from", "Note"].map((text) => h("th", { scope: "col" }, text)))),
+      h("thead", null, h("tr", null, ["Method", "Number", "Ours", "What it is", "Level", "Source", "Read from", "Note"].map((text) => h("th", { scope: "col" }, text)))),
       h("tbody", null, numbers.map((p) => h("tr", null,
-        h("th", { scope: "row" }, p.method), h("td", { class: "number" }, p.metric ? within(p.value, p.std) : String(p.value)),
+        h("th", { scope: "row" }, p.method), h("td", { class: "number" }, p.metric ? withStd(p) : String(p.value)),
+        h("td", { class: "number" }, known(p.ours) ? within(p.ours, p.half) : ""),
         [words(p.published_metric), p.level, p.source, p.evidence, p.note].map((text) => h("td", null, text)))))));
 }
 

@@ -10,7 +10,7 @@ function rowsOf(section, part, state) {
   const of = (name, rule = found) => (i) => ({ mean: rule.metrics[name].mean[i], half: rule.metrics[name].half[i] });
   return part.entries
     .map((entry, i) => ({
-      ...entry, entry, i, section, ranked, method: { ...index.methods[entry.id], variant: entry.variant }, headline: section.headline,
+      ...entry, entry, i, published: found.claims.filter((claim) => claim.entry === i).map((claim) => ({ ...part.published[claim.published], ...claim })), section, ranked, method: { ...index.methods[entry.id], variant: entry.variant }, headline: section.headline,
       ...of(section.headline)(i), n: found.n[i], rank: found.rank[i], pairs: found.pairs,
       oracleGap: found.oracleGap[i],
       metric: (name) => of(name)(i),
@@ -118,6 +118,7 @@ async function sectionView(section, state) {
 
 function sectionNotes(part) {
   const notes = Object.entries(part.notApplicable).map(([method, reason]) => `${method} is not applicable here: ${reason}.`);
+  if (part.departures.length) notes.push(`Published numbers were measured under other conditions; here: ${part.departures.join("; ")}.`);
   if (part.unequalBudgets) notes.unshift("Methods were tuned with different budgets; the notes beside them say how.");
   return notes.map((note) => h("p", { class: "hint" }, note));
 }

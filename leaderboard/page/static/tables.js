@@ -88,7 +88,7 @@ function intervalColumn(rows) {
     cell: (row) => (!known(row.mean) ? "" : svg("svg", { width, height: 26, role: "img", "aria-label": `interval ${within(row.mean, row.half)}` },
       reference(26),
       known(row.half) ? svg("line", { class: "whisker", x1: inside(row.mean - row.half), x2: inside(row.mean + row.half), y1: 13, y2: 13, vars: { colour: colourOf(row.method) } }) : null,
-      row.published.filter((p) => p.metric === row.headline).map((p) => svg("path", { class: "published", d: SHAPES.diamond, transform: `translate(${inside(p.value)},13)`, "data-tip": `published ${within(p.value, p.std)}\n${p.source}` })),
+      row.published.filter((p) => p.metric === row.headline).map((p) => svg("path", { class: "published", d: SHAPES.diamond, transform: `translate(${inside(p.value)},13)`, "data-tip": `published ${withStd(p)}\n${p.source}` })),
       svg("circle", { class: "dot", cx: inside(row.mean), cy: 13, r: 4, vars: { colour: colourOf(row.method) } }))),
   };
 }
@@ -98,9 +98,9 @@ function publishedCell(row) {
   if (!numbers.length) return h("span", { class: "faint" }, "–");
   const nearest = numbers.reduce((a, b) => (Math.abs(a.value - row.mean) <= Math.abs(b.value - row.mean) ? a : b));
   const difference = known(row.mean) ? row.mean - nearest.value : null;
-  return h("span", { title: numbers.map((p) => `${within(p.value, p.std)}: ${p.source} (${p.evidence})`).join("\n") },
-    within(nearest.value, nearest.std), known(difference) ? h("span", { class: "delta" }, `ours ${signed(difference)}${
-      nearest.std ? ` = ${(difference / nearest.std).toFixed(1).replace("-", "−")} std` : ""}`) : null);
+  return h("span", { title: numbers.map((p) => `${withStd(p)}: ${p.source} (${p.evidence})`).join("\n") },
+    withStd(nearest), known(difference) ? h("span", { class: "delta" }, `ours ${signed(difference)}${
+      known(nearest.deviations) ? ` = ${nearest.deviations.toFixed(1).replace("-", "−")} std` : ""}`) : null);
 }
 
 function seedsCell(row) {
