@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from leaderboard.across import current_entries, over_levels, over_tasks, task_title
+from leaderboard.across import over_levels, over_tasks, task_title
 from leaderboard.across_tasks import AverageRanks
 from leaderboard.board import Board, Competitor, Section, Suite
 from leaderboard.definitions import definitions, legend, provenance
@@ -86,7 +86,7 @@ def _overview_table(part: Sequence[tuple[Section, str]], name: str, rule: str) -
     for section, _ in part:
         usable = section.usable_rule(rule)
         found.append({row.entry.competitor: row for row in standings(section, usable)} if usable else {})
-    entries = [current_entries(section) for section, _ in part]
+    entries = [section.current for section, _ in part]
     methods = sorted({competitor for column in entries for competitor in column})
     rows = []
     for competitor in methods:
