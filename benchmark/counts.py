@@ -18,7 +18,7 @@ class Groups:
     Attributes:
         classes: Number of targets C, and of predictions.
         bias_names: Names of the bias attributes.
-        bias_values: How many values each takes; their product is the size of the b axis (row-major), 1 if there are none.
+        bias_values: How many values each takes; the b axis is their row-major product, 1 if there are none.
         aligned: For each attribute, for each class, the aligned value.
     """
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 
-from benchmark.task import Inputs, Split
+from benchmark.task import Inputs, Layout, Split
+
+MEMORY_FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 
 
 @dataclass(frozen=True)
@@ -41,9 +44,9 @@ class Data:
         split: Split,
         inputs: Inputs,
         device: torch.device,
+        layout: Layout = "contiguous",
         *,
         with_bias: bool,
-        memory_format: torch.memory_format = torch.contiguous_format,
     ) -> None:
         """Move a split to ``device``; without ``with_bias`` its bias labels are left behind."""
         self.x = torch.as_tensor(split.x).to(device)
@@ -51,12 +54,19 @@ class Data:
         self.b = torch.as_tensor(split.b).to(device) if with_bias else None
         self.inputs = inputs
         self.device = device
-        self._memory_format = memory_format
+        self._memory_format = MEMORY_FORMATS[layout]
         self._scale, self._shift = _normalisation(inputs, device)
 
     def __len__(self) -> int:
         """How many samples."""
         return len(self.y)
+
+    def subset(self, index: torch.Tensor) -> Data:
+        """A split of its own with the samples at ``index`` (M,)."""
+        part = copy.copy(self)
+        part.x, part.y = self.x.index_select(0, index), self.y.index_select(0, index)
+        part.b = None if self.b is None else self.b.index_select(0, index)
+        return part
 
     def batch(self, index: torch.Tensor) -> Batch:
         """The samples at ``index`` (B,), normalised."""

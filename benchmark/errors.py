@@ -46,3 +46,12 @@ class DivergedError(DebiasBenchError):
 
 class NotApplicableError(DebiasBenchError):
     """A method cannot run on a task, for a reason that is shown wherever the pair is listed."""
+
+    def __init__(self, task: str, method: str, reason: str) -> None:
+        """Keep the three apart, for tables."""
+        super().__init__(f"{method} on {task}: {reason}")
+        self.task, self.method, self.reason = task, method, reason
+
+
+class UpstreamError(DebiasBenchError):
+    """A cell that this one starts from has no artifact and cannot get one."""

@@ -22,11 +22,14 @@ class Site:
         module: Its name in the network (``get_submodule``).
         units: How many units it has.
         dim: Which dimension of its output counts them: 1 for feature maps and flat features, -1 for token features.
+        norm: Name of the ``nn.LayerNorm`` over these units that they enter next, on a residual branch: masked units
+            are left out of its statistics and are 0 in its output. ``None`` where there is none.
     """
 
     module: str
     units: int
     dim: int = 1
+    norm: str | None = None
 
 
 class Network(nn.Module):
@@ -36,7 +39,10 @@ class Network(nn.Module):
         encoder: Inputs to bottleneck features z, (B, feature_dim).
         classifier: z to logits, (B, classes).
         sites: Where structured methods may mask units, from input to output; set by the backbone.
+        backbone: What it was built from, if :func:`build_network` built it.
     """
+
+    backbone: Backbone | None = None
 
     def __init__(self, encoder: nn.Module, classifier: nn.Linear, sites: tuple[Site, ...] = ()) -> None:
         """Keep the two parts; ``sites`` names submodules of the whole network (``"encoder.…"``)."""
@@ -70,4 +76,5 @@ def build_network(backbone: Backbone, inputs: Inputs, classes: int, *stream: Dim
         network = factory(inputs, classes, **backbone.options)
     if not isinstance(network, Network):
         raise TypeError(f"{backbone.factory} must return a benchmark.network.Network, got {type(network).__name__}")
+    network.backbone = backbone
     return network

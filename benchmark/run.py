@@ -16,7 +16,8 @@ from torch import nn
 
 from benchmark.artifacts import Artifact
 from benchmark.checkpoint import Checkpoint, Epochs, State
-from benchmark.data import Data
+from benchmark.data import MEMORY_FORMATS, Data
+from benchmark.files import atomic_path
 from benchmark.network import Network, build_network
 from benchmark.protocol import Protocol
 from benchmark.randomness import Dimension, torch_stream
@@ -35,7 +36,7 @@ class Problem:
         rho: Share of bias-aligned training samples; ``None`` where natural, or not declared.
         inputs: Shape and normalisation of inputs.
         backbone: The task's network.
-        recipe: The reference recipe, scaled to the protocol.
+        reference: The reference recipe as published.
         protocol: The budget.
     """
 
@@ -44,23 +45,50 @@ class Problem:
     rho: float | None
     inputs: Inputs
     backbone: Backbone
-    recipe: Recipe
+    reference: Recipe
     protocol: Protocol
 
+    @property
+    def recipe(self) -> Recipe:
+        """The reference recipe, scaled to the protocol."""
+        return self.reference.under(self.protocol)
 
-@dataclass
+
+@dataclass(frozen=True)
 class Offer:
-    """A candidate: a model state offered for selection, spooled to disk until the method has ended.
+    """A candidate: a model offered for selection, spooled to disk until the method has ended.
 
     Attributes:
         label: Unique within the cell ("epoch 20", "tau 0.01").
-        path: Its state in safetensors.
+        path: The model, pickled whole, so that candidates of one cell may differ in architecture and those of an
+            interrupted run need no method to build them again.
+        selectable: Whether selection rules may choose it; otherwise it is scored for diagnosis only.
         info: Numbers that the method reports of it, for the record.
     """
 
     label: str
     path: Path
+    selectable: bool = True
     info: dict[str, float] = field(default_factory=dict)
+
+    def load(self, device: torch.device | str) -> nn.Module:
+        """The model, on ``device``."""
+        # the run's own file in its own work folder; whoever can change it can change the results beside it
+        model: nn.Module = torch.load(self.path, map_location=device, weights_only=False)
+        return model
+
+
+class Offers(dict[str, Offer]):
+    """A cell's offers by label, in order; part of its checkpoint, so that a resumed cell still has the earlier ones."""
+
+    def state_dict(self) -> list[dict[str, Any]]:
+        """Plain values of every offer."""
+        return [{**vars(offer), "path": str(offer.path)} for offer in self.values()]
+
+    def load_state_dict(self, state: list[dict[str, Any]]) -> None:
+        """Take over the offers of the interrupted run."""
+        self.clear()
+        self.update({values["label"]: Offer(**{**values, "path": Path(values["path"])}) for values in state})
 
 
 class Run:
@@ -93,8 +121,7 @@ class Run:
         self.unbiased = unbiased
         self.upstream = upstream
         self.device = device
-        self.offers: dict[str, Offer] = {}
-        self.offered: nn.Module | None = None
+        self.offers = Offers()
         self._checkpoint = checkpoint
         self._spool = spool
         self._streams = streams
@@ -112,19 +139,18 @@ class Run:
     def network(
         self, backbone: Backbone | None = None, *, start: Artifact | None = None, role: str = "network"
     ) -> Network:
-        """A network of the task's (or the given) backbone: freshly initialised, or with the state of ``start``.
+        """A network of the task's (or the given) backbone: freshly initialised, or as ``start`` left it.
 
         Networks of different ``role`` in one cell start from different weights; the same role starts from the same
         weights in every method.
         """
-        network = build_network(
-            backbone or self.problem.backbone,
-            self.problem.inputs,
-            self.problem.classes,
-            *self._streams,
-            "initialisation",
-            role,
-        ).to(self.device)
+        if backbone is None:
+            backbone = self.problem.backbone if start is None else start.backbone or self.problem.backbone
+        problem = self.problem
+        network = build_network(backbone, problem.inputs, problem.classes, *self._streams, "initialisation", role).to(
+            self.device
+        )
+        network.to(memory_format=MEMORY_FORMATS[backbone.layout])
         if start is not None:
             network.load_state_dict(start.state)
         return network
@@ -137,26 +163,24 @@ class Run:
             total: Epochs at most; :meth:`Epochs.stop` ends the phase after the current one.
             state: Everything that changes in the loop: modules, optimisers, generators, schedules.
         """
-        return self._checkpoint.epochs(phase, total, state, self._report)
+        return self._checkpoint.epochs(phase, total, {**state, "run.offers": self.offers}, self._report)
 
     def is_candidate(self, epoch: int, epochs: int) -> bool:
         """Whether the protocol wants the state after this epoch offered."""
         return self.problem.protocol.is_candidate(epoch, epochs)
 
-    def offer(self, model: nn.Module, label: str, **info: float) -> None:
-        """Offer a model state as a candidate: the harness scores it on validation and test once the method has ended.
+    def offer(self, model: nn.Module, label: str, *, selectable: bool = True, **info: float) -> None:
+        """Offer a model as a candidate: the harness scores it on validation and test once the method has ended.
 
         Args:
-            model: Maps inputs (B, …) to logits (B, classes). All offers of a cell are states of one architecture.
-            label: Unique within the cell.
+            model: Maps inputs (B, …) to logits (B, classes). Its classes are pickled by reference: they belong at the
+                top of a module.
+            label: Unique within the cell; an offer with the label of an earlier one takes its place.
+            selectable: ``False`` for a model that is no result of the method and should be scored for diagnosis only.
             info: Numbers for the record (``tau=0.1``).
         """
-        from safetensors.torch import save_file
-
-        self._spool.mkdir(parents=True, exist_ok=True)
-        path = self._spool / f"{len(self.offers):05d}.safetensors"
-        if label in self.offers:
-            path = self.offers[label].path
-        save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, path)
-        self.offers[label] = Offer(label, path, dict(info))
-        self.offered = model
+        known = self.offers.get(label)
+        path = known.path if known is not None else self._spool / f"{len(self.offers):05d}.pt"
+        with atomic_path(path) as temporary:
+            torch.save(model, temporary)
+        self.offers[label] = Offer(label, path, selectable, dict(info))

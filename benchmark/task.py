@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from benchmark.protocol import Protocol
 
+Layout = Literal["contiguous", "channels_last"]
 SplitName = Literal["train", "unbiased", "val_biased", "val_unbiased", "test"]
 SPLITS: tuple[SplitName, ...] = ("train", "unbiased", "val_biased", "val_unbiased", "test")
 EVALUATED: tuple[SplitName, ...] = ("val_biased", "val_unbiased", "test")
@@ -59,7 +60,8 @@ class Split:
         """Refuse arrays that do not belong together."""
         if not len(self.x) == len(self.y) == len(self.b) or self.b.ndim != 2:
             raise ValueError(
-                f"a split needs equally many x, y and b, and b as (N, biases); got shapes {self.x.shape}, {self.y.shape}, {self.b.shape}"
+                "a split needs equally many x, y and b, and b as (N, biases); "
+                f"got shapes {self.x.shape}, {self.y.shape}, {self.b.shape}"
             )
 
     def __len__(self) -> int:
@@ -126,11 +128,13 @@ class Backbone:
     Attributes:
         factory: ``"package.module:callable"``; called as ``factory(inputs, classes, **options)``, it returns a
             :class:`benchmark.network.Network`.
-        options: Further keyword arguments; part of the cell's key.
+        options: Further keyword arguments.
+        layout: How images lie in memory; ``channels_last`` makes convolutions faster, dense layers slower.
     """
 
     factory: str
     options: dict[str, Any] = field(default_factory=dict)
+    layout: Layout = "contiguous"
 
 
 @dataclass(frozen=True)
@@ -168,6 +172,8 @@ class Task(ABC):
     biases: ClassVar[tuple[Bias, ...]]
     rhos: ClassVar[tuple[float, ...]]
     """The levels in use in the literature; empty for a task at its natural level only."""
+    splits: ClassVar[tuple[SplitName, ...]] = SPLITS
+    """The splits that exist; a task without bias labels has no unbiased ones."""
     headline: ClassVar[str] = "unbiased_accuracy"
     """The metric (:mod:`benchmark.metrics`) by which the literature compares methods on this task."""
     Params: ClassVar[type[Any]] = NoParams

@@ -1,0 +1,137 @@
+"""Cells: (task, rho, method, parameters, seed, protocol) and their content-addressed keys."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from benchmark.config import convert
+from benchmark.errors import NotApplicableError
+from benchmark.method import Method
+from benchmark.protocol import Protocol
+from benchmark.registry import METHODS, TASKS
+from benchmark.task import Setting, Task
+
+ENGINE_VERSION = 1
+"""Raise it whenever the harness itself (training loop, streams, evaluation) would give other numbers."""
+
+Precision = Literal["fp32", "bf16"]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run, fully resolved: two cells with equal fields give equal records.
+
+    Attributes:
+        task: Name of the task.
+        task_version: Its behaviour version.
+        task_params: All its parameters, defaults and resolved choices (such as the data source) included.
+        rho: Level of bias; ``None`` where natural.
+        method: Name of the method.
+        method_version: Its behaviour version.
+        params: All its parameters, defaults included.
+        seed: Of data, initialisation and order.
+        protocol: Budget and rules.
+        precision: Of forward passes.
+        upstream: Keys of the cells that it starts from, by role.
+        engine_version: Behaviour version of the harness.
+    """
+
+    task: str
+    task_version: int
+    task_params: dict[str, Any]
+    rho: float | None
+    method: str
+    method_version: int
+    params: dict[str, Any]
+    seed: int
+    protocol: Protocol
+    precision: Precision = "fp32"
+    upstream: dict[str, str] = field(default_factory=dict)
+    engine_version: int = ENGINE_VERSION
+
+    @cached_property
+    def key(self) -> str:
+        """20 hex digits of the SHA-256 of the cell's canonical JSON (sorted keys, shortest floats)."""
+        return hashlib.sha256(msgspec.json.encode(self, order="sorted")).hexdigest()[:20]
+
+    @property
+    def title(self) -> str:
+        """For progress lines and messages."""
+        level = "natural rho" if self.rho is None else f"rho {self.rho:g}"
+        return f"{self.task} {level} {self.method} seed {self.seed}"
+
+    def setting(self, root: Path) -> Setting:
+        """What the cell asks of its task's data."""
+        return Setting(self.rho, self.seed, self.protocol, root)
+
+
+def as_dict(params: Any) -> dict[str, Any]:
+    """A parameter dataclass as plain JSON values."""
+    plain: dict[str, Any] = msgspec.to_builtins(params)
+    return plain
+
+
+def task_of(cell: Cell) -> Task:
+    """The cell's task, with its parameters."""
+    kind = TASKS.get(cell.task)
+    return kind(convert(cell.task_params, kind.Params, f"parameters of {cell.task}"))
+
+
+def method_of(cell: Cell) -> Method:
+    """The cell's method, with its parameters."""
+    kind = METHODS.get(cell.method)
+    return kind(convert(cell.params, kind.Params, f"parameters of {cell.method}"))
+
+
+def make_cell(
+    task: Task,
+    rho: float | None,
+    method_name: str,
+    params: dict[str, Any],
+    seed: int,
+    protocol: Protocol,
+    precision: Precision = "fp32",
+) -> Cell:
+    """Resolve a method's parameters on a task (whose own are resolved already) into a cell.
+
+    Raises:
+        ConfigError: Unknown method or parameter, or a value of the wrong type.
+        NotApplicableError: The method cannot run on the task.
+    """
+    kind = METHODS.get(method_name)
+    method = kind(convert(params, kind.Params, f"parameters of {method_name}"))
+    reason = method.not_applicable(task)
+    if reason is not None:
+        raise NotApplicableError(task.name, method_name, reason)
+    upstream = {
+        role: make_cell(task, rho, start.method, start.params, seed, protocol, precision).key
+        for role, start in method.upstream().items()
+    }
+    return Cell(
+        task=task.name,
+        task_version=task.version,
+        task_params=as_dict(task.params),
+        rho=rho,
+        method=method_name,
+        method_version=method.version,
+        params=as_dict(method.params),
+        seed=seed,
+        protocol=protocol,
+        precision=precision,
+        upstream=upstream,
+    )
+
+
+def upstream_cells(cell: Cell) -> dict[str, Cell]:
+    """The cells that this one starts from, by role."""
+    task = task_of(cell)
+    return {
+        role: make_cell(task, cell.rho, start.method, start.params, cell.seed, cell.protocol, cell.precision)
+        for role, start in method_of(cell).upstream().items()
+    }

@@ -1,0 +1,200 @@
+"""Claims: a cell in progress belongs to one worker, on one machine or on many that share a file system.
+
+A claim is a small file, created atomically, that says who works on the cell and is rewritten by a heartbeat. A worker
+that died leaves its claim behind; it is taken over at once if it ran on this machine, else when the heartbeat is old.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import TracebackType
+
+import msgspec
+from filelock import FileLock
+
+from benchmark.files import write_atomic
+
+HEARTBEAT_SECONDS = 15.0
+STALE_SECONDS = 120.0
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Who holds a claim.
+
+    Attributes:
+        host: Name of the machine.
+        pid: Of the worker.
+        born: Start time of that process in clock ticks, so that a recycled pid is not taken for it.
+        supervisor: Pid of the process that watches over the worker; its own where nobody does.
+        title: Of the cell, for people.
+        token: Unique to this claim.
+        since: Unix time at which the claim was made.
+        progress: What the worker last said: phase, epochs done, epochs in all.
+    """
+
+    host: str
+    pid: int
+    born: int
+    supervisor: int
+    title: str
+    token: str = field(default_factory=lambda: uuid.uuid4().hex)
+    since: float = field(default_factory=time.time)
+    progress: tuple[str, int, int] | None = None
+
+    def is_here(self) -> bool:
+        """Whether it runs, or ran, on this machine."""
+        return self.host == socket.gethostname()
+
+    def is_dead(self) -> bool:
+        """Whether it ran on this machine and is gone."""
+        return self.is_here() and _born(self.pid) != self.born
+
+    def supervisor_is_gone(self) -> bool:
+        """Whether nobody who could have seen it die is known to live."""
+        return not self.is_here() or self.supervisor == self.pid or _born(self.supervisor) < 0
+
+
+class Claim:
+    """A held claim; use it as a context manager. A thread keeps it alive until it is released."""
+
+    def __init__(self, path: Path, owner: Owner, dead: Owner | None) -> None:
+        """Starts the heartbeat; ``dead`` is the owner that it was taken over from."""
+        self.dead = dead
+        self._path = path
+        self._owner = owner
+        self._released = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name=f"heartbeat {path.name}", daemon=True)
+        self._thread.start()
+
+    def say(self, phase: str, done: int, total: int) -> None:
+        """Report progress; others see it after the next heartbeat."""
+        self._owner = replace(self._owner, progress=(phase, done, total))
+
+    def release(self) -> None:
+        """Give the cell back."""
+        self._released.set()
+        self._thread.join()
+        if self._is_mine():
+            self._path.unlink(missing_ok=True)
+
+    def _is_mine(self) -> bool:
+        held = _read(self._path)
+        return held is not None and held.token == self._owner.token
+
+    def _beat(self) -> None:
+        while not self._released.wait(HEARTBEAT_SECONDS):
+            if not self._is_mine():
+                return  # taken over: this worker was believed dead
+            write_atomic(self._path, msgspec.json.encode(self._owner))
+
+    def __enter__(self) -> Claim:
+        """The claim itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Release."""
+        self.release()
+
+
+class Claims:
+    """The claims of one results folder."""
+
+    def __init__(self, folder: Path, supervisor: int | None = None) -> None:
+        """``supervisor`` is the pid of the process that watches over this worker."""
+        self._folder = folder
+        self._supervisor = supervisor if supervisor is not None else os.getpid()
+
+    def acquire(self, key: str, title: str) -> Claim | None:
+        """Claim a cell; ``None`` if a living worker has it."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        path = self._folder / key
+        owner = Owner(socket.gethostname(), os.getpid(), _born(os.getpid()), self._supervisor, title)
+        if _create(path, owner):
+            return Claim(path, owner, None)
+        if not self._is_stale(path):
+            return None
+        with FileLock(self._folder / ".takeover.lock"):
+            # Two workers may have seen the stale claim: under the lock, the second finds a fresh one.
+            dead = _read(path)
+            if dead is not None and not self._is_stale(path):
+                return None
+            path.unlink(missing_ok=True)
+            return Claim(path, owner, dead) if _create(path, owner) else None
+
+    def living(self) -> Iterator[tuple[str, Owner]]:
+        """Keys and owners of the claims held by workers that are believed alive."""
+        for path, owner in self._owners():
+            if not self._is_stale(path):
+                yield path.name, owner
+
+    def held_by(self, pid: int) -> list[str]:
+        """Keys that a process of this machine holds or held, the latest first."""
+        found = [(owner.since, path.name) for path, owner in self._owners() if owner.pid == pid and owner.is_here()]
+        return [key for _, key in sorted(found, reverse=True)]
+
+    def _owners(self) -> Iterator[tuple[Path, Owner]]:
+        for path in sorted(self._folder.iterdir()) if self._folder.is_dir() else ():
+            owner = None if path.name.startswith(".") else _read(path)
+            if owner is not None:
+                yield path, owner
+
+    def _is_stale(self, path: Path) -> bool:
+        owner = _read(path)
+        if owner is None:
+            return False  # released meanwhile
+        return owner.is_dead() or self._now() - _modified(path) > STALE_SECONDS
+
+    def _now(self) -> float:
+        """The file system's clock: workers' own clocks may differ."""
+        clock = self._folder / f".clock.{os.getpid()}"
+        clock.touch()
+        now = clock.stat().st_mtime
+        clock.unlink(missing_ok=True)
+        return now
+
+
+def _create(path: Path, owner: Owner) -> bool:
+    """Create a claim with its content in one step, also on network file systems: a hard link fails if it exists."""
+    temporary = path.with_name(f".{path.name}.{owner.token}")
+    temporary.write_bytes(msgspec.json.encode(owner))
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        return False
+    finally:
+        temporary.unlink()
+    return True
+
+
+def _read(path: Path) -> Owner | None:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Owner)
+    except (FileNotFoundError, msgspec.DecodeError):
+        return None
+
+
+def _modified(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return float("inf")
+
+
+def _born(pid: int) -> int:
+    """Start time of a living process in clock ticks since boot; -1 if there is none (or no /proc to ask)."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return -1
+    fields = stat.rpartition(")")[2].split()
+    return -1 if fields[0] in ("Z", "X") else int(fields[19])

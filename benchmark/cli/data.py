@@ -1,0 +1,72 @@
+"""``debias-bench data fetch|verify|status``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from benchmark.cli.options import data_option, json_option, plugin_option, print_json
+from benchmark.registry import SOURCES
+
+
+@click.group()
+def data() -> None:
+    """Fetch, verify and find data sets. NAME is one of `debias-bench list sources`."""
+
+
+def _say(what: str, done: int, total: int) -> None:
+    click.echo(f"{what}: {done}/{total}")
+
+
+@data.command()
+@click.argument("name")
+@data_option
+@plugin_option
+def fetch(name: str, data_root: Path, plugins: tuple[Path, ...]) -> None:
+    """Download data set NAME into the data folder; running it again goes on where it stopped."""
+    del plugins
+    source = SOURCES.get(name)()
+    if not source.missing(data_root):
+        click.echo(f"{source.title} is already under {data_root}; `debias-bench data verify {name}` checks it")
+        return
+    source.fetch(data_root, _say)
+    click.echo(f"{source.title} is complete under {data_root}")
+
+
+@data.command()
+@click.argument("name")
+@data_option
+@plugin_option
+def verify(name: str, data_root: Path, plugins: tuple[Path, ...]) -> None:
+    """Compare data set NAME with its published checksums; exits with 1 if anything is missing or damaged."""
+    del plugins
+    source = SOURCES.get(name)()
+    problems = source.verify(data_root)
+    for problem in problems:
+        click.echo(problem)
+    if problems:
+        sys.exit(1)
+    click.echo(f"{source.title} under {data_root} is complete and as published")
+
+
+@data.command()
+@data_option
+@plugin_option
+@json_option
+def status(data_root: Path, plugins: tuple[Path, ...], as_json: bool) -> None:
+    """Say which data sets are in the data folder."""
+    del plugins
+    rows = [
+        {"name": name, "title": source.title, "missing": list(source().missing(data_root)), "licence": source.licence}
+        for name, source in SOURCES.load_all().items()
+    ]
+    if as_json:
+        print_json({"root": str(data_root), "sources": rows})
+        return
+    from tabulate import tabulate
+
+    table = [[row["name"], "complete" if not row["missing"] else "not here", row["licence"]] for row in rows]
+    click.echo(f"under {data_root}:")
+    click.echo(tabulate(table, headers=["source", "state", "licence"]))

@@ -1,0 +1,83 @@
+"""``debias-bench run``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from benchmark.cli.options import data_option, plugin_option, results_option
+from benchmark.cli.progress import report
+from benchmark.executor import Options, execute
+from benchmark.manifest import write_manifest
+from benchmark.planner import make_plan
+from benchmark.store import Store
+from benchmark.sweep import expand, read_sweep
+
+
+@click.command()
+@click.argument("sweep", type=click.Path(path_type=Path))
+@click.option(
+    "--jobs", "-j", type=click.IntRange(0), default=1, show_default=True, help="Worker processes; 0: none, run here."
+)
+@click.option("--device", default="cpu", show_default=True, help="Device of every worker: cpu, cuda, cuda:1, …")
+@click.option(
+    "--threads", type=click.IntRange(1), default=1, show_default=True, help="Threads of each worker on the CPU."
+)
+@click.option("--retry-failed", is_flag=True, help="Try failed cells again.")
+@click.option(
+    "--checkpoint-seconds", type=float, default=60.0, show_default=True, help="Between checkpoints inside a cell."
+)
+@results_option
+@data_option
+@plugin_option
+def run(
+    sweep: Path,
+    jobs: int,
+    device: str,
+    threads: int,
+    retry_failed: bool,
+    checkpoint_seconds: float,
+    results: Path,
+    data_root: Path,
+    plugins: tuple[Path, ...],
+) -> None:
+    """Run what is missing of SWEEP on this machine.
+
+    Running the same command again continues: finished cells are kept, interrupted ones go on from their checkpoint,
+    failed ones stay failed unless --retry-failed is given. Ctrl-C stops after the current epoch of each worker.
+
+    Exits with 0 if every cell of the sweep is done, 1 if some failed, 130 if it was interrupted.
+    """
+    store = Store(results)
+    parsed = read_sweep(sweep)
+    expansion = expand(parsed, data_root)
+    write_manifest(store, sweep.stem, parsed, expansion)
+    if retry_failed:
+        for key in store.failed() & {cell.key for cell in expansion.cells}:
+            store.forget_failure(key)
+    plan = make_plan(expansion.cells, store)
+    done, failed = plan.count("done"), plan.count("failed")
+    click.echo(
+        f"{sweep.stem}: {len(plan.states)} cells, {done} done, {failed} failed, {len(plan.to_run)} to run -> {results}"
+    )
+    for pair in expansion.not_applicable:
+        click.echo(f"  not applicable: {pair.method} on {pair.task}: {pair.reason}")
+    options = Options(results, data_root, jobs, device, threads, plugins, checkpoint_seconds)
+    try:
+        report(execute(plan, options), len(plan.to_run))
+    except OSError as error:
+        raise click.ClickException(
+            f"cannot write to {results}: {error.strerror or error}. Finished cells are safe; make room and run again."
+        ) from error
+    after = make_plan(expansion.cells, store)
+    click.echo(
+        f"{sweep.stem}: {after.count('done')} done, {after.count('failed')} failed, {after.count('missing')} missing"
+    )
+    if after.count("missing"):
+        click.echo("Interrupted; run the same command to go on.")
+        sys.exit(130)
+    if after.count("failed"):
+        click.echo("See why with `debias-bench status`; after mending, run again with --retry-failed.")
+        sys.exit(1)

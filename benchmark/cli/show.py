@@ -1,0 +1,164 @@
+"""``debias-bench show task|method|cell``."""
+
+from __future__ import annotations
+
+import importlib.resources
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from benchmark.cell import as_dict
+from benchmark.cli.options import data_option, json_option, parse_params, plugin_option, print_json, results_option
+from benchmark.config import convert
+from benchmark.errors import ConfigError
+from benchmark.protocol import PROTOCOLS, protocol_named
+from benchmark.registry import METHODS, TASKS
+from benchmark.store import Store
+from benchmark.task import Setting, Split, Task
+
+
+@click.group()
+def show() -> None:
+    """Show a task with its counts and samples, a method's card, or a cell."""
+
+
+@show.command()
+@click.argument("name")
+@click.option("--rho", type=float, help="Level of bias; default: the first in use.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--protocol", type=click.Choice(list(PROTOCOLS)), default="paper", show_default=True)
+@click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="Parameter of the task; may be repeated.")
+@click.option("--picture", type=click.Path(path_type=Path, dir_okay=False), help="Write a contact sheet (PNG).")
+@data_option
+@plugin_option
+@json_option
+def task(
+    name: str,
+    rho: float | None,
+    seed: int,
+    protocol: str,
+    params: tuple[str, ...],
+    picture: Path | None,
+    data_root: Path,
+    plugins: tuple[Path, ...],
+    as_json: bool,
+) -> None:
+    """Build task NAME and show, for each split, how many samples there are per (y, b).
+
+    The picture has aligned samples of the training split on the left and conflicting ones on the right.
+    """
+    del plugins
+    kind = TASKS.get(name)
+    level = rho if rho is not None else next(iter(kind.rhos), None)
+    problem = kind.check_rho(level)
+    if problem is not None:
+        raise ConfigError(f"task {name}: {problem}")
+    budget = protocol_named(protocol)
+    resolved = kind.resolve(convert(parse_params(params), kind.Params, f"parameters of {name}"), data_root, budget)
+    chosen = kind(resolved)
+    setting = Setting(level, seed, budget, data_root)
+    splits = {split: chosen.split(split, setting) for split in kind.splits}
+    if picture is not None:
+        from benchmark.pictures import contact_sheet
+
+        contact_sheet(chosen, "train", setting, picture)
+    if as_json:
+        print_json(_described(chosen, level, splits))
+        return
+    _print(chosen, level, splits)
+    if picture is not None:
+        click.echo(f"picture: {picture}")
+
+
+def _described(task: Task, rho: float | None, splits: dict[Any, Split]) -> dict[str, Any]:
+    return {
+        "task": task.name,
+        "rho": rho,
+        "params": as_dict(task.params),
+        "classes": task.classes,
+        "biases": [{"name": b.name, "values": b.values, "aligned": b.aligned} for b in task.biases],
+        "splits": {
+            name: {
+                "samples": len(split),
+                "input_shape": list(split.x.shape[1:]),
+                "dtype": str(split.x.dtype),
+                "counts": _counts(task, split),
+            }
+            for name, split in splits.items()
+        },
+    }
+
+
+def _counts(task: Task, split: Split) -> list[Any]:
+    """Samples per (y, b[, second b, …]) as nested lists; per y where there are no bias labels."""
+    shape = (len(task.classes), *(bias.values for bias in task.biases))
+    table = np.zeros(shape, dtype=np.int64)
+    np.add.at(table, (split.y, *split.b.T), 1)
+    counts: list[Any] = table.tolist()
+    return counts
+
+
+def _print(task: Task, rho: float | None, splits: dict[Any, Split]) -> None:
+    from tabulate import tabulate
+
+    click.echo(f"{task.title}: {task.summary}\ntarget: {task.target}; parameters: {as_dict(task.params)}")
+    rows = []
+    for name, split in splits.items():
+        aligned = [np.array(bias.aligned)[split.y] == split.b[:, i] for i, bias in enumerate(task.biases)]
+        share = " / ".join(f"{column.mean():.4f}" for column in aligned)
+        rows.append([name, len(split), "x".join(map(str, split.x.shape[1:])), share])
+    names = " / ".join(bias.name for bias in task.biases) or "bias"
+    click.echo(tabulate(rows, headers=["split", "samples", "input", f"aligned share ({names})"], disable_numparse=True))
+    if len(task.biases) == 1:
+        train = np.array(_counts(task, splits["train"]))
+        level = "at its natural level" if rho is None else f"at rho {rho:g}"
+        click.echo(f"\ntraining samples {level}, y by row, b by column:")
+        table = [[name, *row] for name, row in zip(task.classes, train.tolist(), strict=True)]
+        click.echo(tabulate(table, headers=["", *range(train.shape[1])]))
+
+
+@show.command()
+@click.argument("name")
+@plugin_option
+@json_option
+def method(name: str, plugins: tuple[Path, ...], as_json: bool) -> None:
+    """Show the card of method NAME: what it does, what it needs, its parameters with their defaults."""
+    del plugins
+    kind = METHODS.get(name)
+    defaults = as_dict(kind.Params())
+    if as_json:
+        declared = {"card": kind.card, "supervision": kind.supervision, "params": defaults}
+        print_json({"name": name, "version": kind.version, **declared})
+        return
+    short = f"# {kind.card.title}\n\n{kind.card.summary}\n\n{kind.card.paper} {kind.card.url}"
+    click.echo(_card_file(kind.__module__) or short)
+    click.echo(f"needs: {kind.supervision}\nparameters:")
+    for field, value in defaults.items():
+        click.echo(f"  {field} = {value!r}")
+
+
+def _card_file(module: str) -> str | None:
+    """The text of ``card.md`` beside the method's module, if it lives in a package with one."""
+    try:
+        card = importlib.resources.files(module) / "card.md"
+    except TypeError:
+        return None
+    return card.read_text() if card.is_file() else None
+
+
+@show.command()
+@click.argument("key")
+@results_option
+def cell(key: str, results: Path) -> None:
+    """Show the record of the cell whose key starts with KEY, as JSON without its counts."""
+    store = Store(results)
+    matches = [path for path in store.record_files() if path.stem.startswith(key)]
+    if len(matches) != 1:
+        raise ConfigError(f"{len(matches)} records in {results} have a key that starts with {key!r}; expected one")
+    record = store.read(matches[0].stem)
+    plain = as_dict(record)
+    for table in plain.get("counts", {}).values():
+        table.pop("data")
+    print_json(plain)

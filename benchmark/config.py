@@ -1,0 +1,67 @@
+"""Mappings from files and the command line to typed, frozen dataclasses; a key that nobody reads is refused."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from benchmark.errors import ConfigError, UnknownNameError
+
+T = TypeVar("T")
+
+
+def convert(value: Any, kind: type[T], where: str) -> T:
+    """``value`` (parsed YAML or JSON) as an instance of ``kind``.
+
+    Raises:
+        ConfigError: A value has the wrong type; says which, where, and what was expected.
+        UnknownNameError: A key that ``kind`` does not have; says the nearest one.
+    """
+    _refuse_unknown_keys(value, kind, where)
+    try:
+        return msgspec.convert(value, kind)
+    except (msgspec.ValidationError, ValueError) as error:
+        raise ConfigError(f"{where}: {str(error).replace(' - at `$', ' - at `')}") from error
+
+
+def _refuse_unknown_keys(value: Any, kind: Any, where: str) -> None:
+    origin = typing.get_origin(kind)
+    if origin in (typing.Union, types.UnionType):
+        for part in typing.get_args(kind):
+            if dataclasses.is_dataclass(part) and isinstance(value, dict):
+                _refuse_unknown_keys(value, part, where)
+    elif origin in (list, tuple) and isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            _refuse_unknown_keys(item, typing.get_args(kind)[0], f"{where}[{index}]")
+    elif origin is dict and isinstance(value, dict):
+        for key, item in value.items():
+            _refuse_unknown_keys(item, typing.get_args(kind)[1], f"{where}.{key}")
+    elif dataclasses.is_dataclass(kind) and isinstance(kind, type) and isinstance(value, dict):
+        hints = typing.get_type_hints(kind)
+        fields = {field.name: hints[field.name] for field in dataclasses.fields(kind)}
+        for key, item in value.items():
+            if key not in fields:
+                raise UnknownNameError(f"key in {where}", str(key), fields)
+            _refuse_unknown_keys(item, fields[key], f"{where}.{key}")
+
+
+def read_yaml(path: Path) -> Any:
+    """Parse a YAML 1.2 file (``1e-3`` is a number; a key given twice is an error).
+
+    Raises:
+        ConfigError: No such file, or not YAML; says the line.
+    """
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        return YAML(typ="safe", pure=True).load(path.read_text())
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}") from error
+    except YAMLError as error:
+        raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error

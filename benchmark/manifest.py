@@ -1,0 +1,75 @@
+"""Manifests: what a sweep that was run in a results folder consists of, so that missing cells can be listed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import msgspec
+
+from benchmark.cell import ENGINE_VERSION, Cell
+from benchmark.errors import DebiasBenchError, ResultCorruptError
+from benchmark.files import write_atomic
+from benchmark.registry import METHODS, TASKS
+from benchmark.store import Store
+from benchmark.sweep import Expansion, NotApplicable, Sweep
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A sweep and its cells, as last run.
+
+    Attributes:
+        name: Stem of the sweep's file.
+        sweep: The file's content.
+        cells: Its cells.
+        not_applicable: Pairs of task and method that were left out.
+    """
+
+    name: str
+    sweep: Sweep
+    cells: list[Cell]
+    not_applicable: list[NotApplicable]
+
+
+def write_manifest(store: Store, name: str, sweep: Sweep, expansion: Expansion) -> None:
+    """Remember a sweep in a results folder; replaces the one of the same name."""
+    manifest = Manifest(name, sweep, expansion.cells, expansion.not_applicable)
+    write_atomic(store.root / "sweeps" / f"{name}.json", msgspec.json.encode(manifest))
+
+
+def read_manifests(store: Store) -> list[Manifest]:
+    """The sweeps that were run in a results folder, by name.
+
+    Raises:
+        ResultCorruptError: A manifest is damaged.
+    """
+    manifests = []
+    for path in sorted((store.root / "sweeps").glob("*.json")):
+        try:
+            manifests.append(msgspec.json.decode(path.read_bytes(), type=Manifest))
+        except (msgspec.DecodeError, ValueError) as error:
+            raise ResultCorruptError(f"{path} is damaged ({error}); delete it and run the sweep again") from error
+    return manifests
+
+
+def expected_cells(store: Store) -> dict[str, Cell]:
+    """The cells of all sweeps that were run in a results folder, by key."""
+    return {cell.key: cell for manifest in read_manifests(store) for cell in manifest.cells}
+
+
+def staleness(cell: Cell) -> str | None:
+    """Why a cell's record no longer says what the installed code would compute, or ``None``.
+
+    A plugin that is not installed here makes nothing stale: its version is unknown.
+    """
+    if cell.engine_version != ENGINE_VERSION:
+        return f"harness {cell.engine_version}, now {ENGINE_VERSION}"
+    try:
+        task_version, method_version = TASKS.get(cell.task).version, METHODS.get(cell.method).version
+    except DebiasBenchError:
+        return None
+    if cell.task_version != task_version:
+        return f"task version {cell.task_version}, now {task_version}"
+    if cell.method_version != method_version:
+        return f"method version {cell.method_version}, now {method_version}"
+    return None

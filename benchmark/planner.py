@@ -1,0 +1,57 @@
+"""What is still to be run of a set of cells, and in which order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from benchmark.cell import Cell, upstream_cells
+from benchmark.store import Store
+
+State = Literal["done", "failed", "missing"]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The state of a sweep.
+
+    Attributes:
+        states: Of every cell of the sweep, by key.
+        to_run: Cells to run, each after the cells that it starts from; includes upstream cells that the sweep does
+            not list but that its cells need.
+        upstream: Keys that each cell to run waits for, out of ``to_run``.
+    """
+
+    states: dict[str, State]
+    to_run: list[Cell]
+    upstream: dict[str, set[str]]
+
+    def count(self, state: State) -> int:
+        """How many cells of the sweep are in this state."""
+        return sum(found == state for found in self.states.values())
+
+
+def make_plan(cells: Iterable[Cell], store: Store) -> Plan:
+    """Compare cells with what a results folder holds."""
+    finished, failed = store.finished(), store.failed()
+    states: dict[str, State] = {}
+    waits: dict[str, set[str]] = {}
+    to_run: dict[str, Cell] = {}
+
+    def add(cell: Cell) -> None:
+        if cell.key in to_run:
+            return
+        starts = [start for start in upstream_cells(cell).values() if store.artifact(start.key) is None]
+        for start in starts:
+            if start.key not in failed:
+                add(start)
+        to_run[cell.key] = cell
+        waits[cell.key] = {start.key for start in starts if start.key in to_run}
+
+    for cell in cells:
+        key = cell.key
+        states[key] = "done" if key in finished else "failed" if key in failed else "missing"
+        if states[key] == "missing":
+            add(cell)
+    return Plan(states, list(to_run.values()), waits)

@@ -1,0 +1,173 @@
+"""Run one cell: task -> declared splits -> method -> candidates -> evaluation -> record."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+
+import numpy as np
+import torch
+
+from benchmark.artifacts import Artifact, save_artifact
+from benchmark.cell import Cell, method_of, task_of
+from benchmark.checkpoint import Checkpoint
+from benchmark.cost import compacted, count_weights, measure_cost
+from benchmark.counts import Groups, IntArray, PackedCounts
+from benchmark.data import Data
+from benchmark.environment import environment
+from benchmark.evaluate import count, predictions
+from benchmark.method import Method
+from benchmark.network import Network
+from benchmark.randomness import Dimension, isolated
+from benchmark.record import Candidate, Record, Resources
+from benchmark.run import Offer, Problem, Run
+from benchmark.task import EVALUATED, Inputs, SplitName, Task
+from benchmark.worker import Worker
+
+RUSAGE_UNIT = 1 if sys.platform == "darwin" else 1024
+"""Bytes per unit of ``ru_maxrss``."""
+
+
+def groups_of(task: Task) -> Groups:
+    """The axes of a task's count tables."""
+    return Groups(
+        classes=len(task.classes),
+        bias_names=tuple(bias.name for bias in task.biases),
+        bias_values=tuple(bias.values for bias in task.biases),
+        aligned=tuple(bias.aligned for bias in task.biases),
+    )
+
+
+def run_cell(
+    cell: Cell, upstream: Mapping[str, Artifact], worker: Worker, report: Callable[[str, int, int], None]
+) -> Record:
+    """Run a cell and store its artifact; storing the record is the caller's.
+
+    Args:
+        cell: What to run.
+        upstream: Artifacts of the cells that it starts from, by role.
+        worker: Where and how.
+        report: Told (phase, epochs done, epochs in all) after every epoch.
+
+    Raises:
+        Interrupted: The worker was asked to stop; the cell's checkpoint is saved.
+        Exception: Whatever the task or the method raises.
+    """
+    torch.set_num_threads(worker.threads)
+    task, method = task_of(cell), method_of(cell)
+    work = worker.store.work_folder(cell.key)
+    checkpoint = Checkpoint(work / "checkpoint.pt", worker.checkpoint_seconds, worker.should_stop)
+    streams: tuple[Dimension, ...] = (task.name, cell.rho, cell.seed)
+    began = time.perf_counter()
+    with isolated(*streams, "cell", method.name):
+        run = _handle(cell, task, method, upstream, worker, checkpoint, report)
+        method.run(run)
+        trained = time.perf_counter()
+        offers = list(run.offers.values())
+        selectable = [offer for offer in offers if offer.selectable]
+        if not selectable:
+            raise ValueError(f"{method.name} offered no model: call run.offer(model, label) at least once")
+        del run  # the training data; test is built only now
+        counts = _score(offers, cell, task, worker)
+        sample = _sample(task.inputs(), worker.device)
+        candidates = tuple(_candidate(offer, sample) for offer in offers)
+        model = selectable[-1].load(worker.device)
+        cost = measure_cost(model, sample)
+    if method.keeps_artifact:
+        backbone = model.backbone if isinstance(model, Network) else None
+        artifact = Artifact(cell.key, model.state_dict(), backbone)
+        save_artifact(worker.store.artifact_folder(cell.key), artifact)
+    return Record(
+        cell=cell,
+        key=cell.key,
+        status="done",
+        supervision=method.supervision,
+        groups=groups_of(task),
+        environment=environment(worker.device, worker.threads),
+        finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        candidates=candidates,
+        counts={split: PackedCounts.pack(table) for split, table in counts.items()},
+        resources=Resources(
+            train_seconds=trained - began,
+            evaluate_seconds=time.perf_counter() - trained,
+            peak_memory_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * RUSAGE_UNIT,
+            resumed=checkpoint.resumed,
+            parameters=cost.parameters,
+            weights=cost.weights,
+            macs=cost.macs,
+        ),
+    )
+
+
+def _handle(
+    cell: Cell,
+    task: Task,
+    method: Method,
+    upstream: Mapping[str, Artifact],
+    worker: Worker,
+    checkpoint: Checkpoint,
+    report: Callable[[str, int, int], None],
+) -> Run:
+    """The method's view of the cell: the splits that it declared, and no others, are built here."""
+    needs = method.supervision
+    inputs, backbone, device = task.inputs(), task.backbone(), torch.device(worker.device)
+    setting = cell.setting(worker.data_root)
+    problem = Problem(
+        classes=len(task.classes),
+        biases=task.biases if needs.bias_labels or needs.unbiased_split else (),
+        rho=cell.rho if needs.bias_labels else None,
+        inputs=inputs,
+        backbone=backbone,
+        reference=task.recipe(cell.rho),
+        protocol=cell.protocol,
+    )
+    layout = backbone.layout
+    train = Data(task.split("train", setting), inputs, device, layout, with_bias=needs.bias_labels)
+    unbiased = None
+    if needs.unbiased_split:
+        unbiased = Data(task.split("unbiased", setting), inputs, device, layout, with_bias=True)
+    return Run(
+        problem=problem,
+        train=train,
+        unbiased=unbiased,
+        upstream=upstream,
+        checkpoint=checkpoint,
+        spool=worker.store.work_folder(cell.key) / "candidates",
+        streams=(task.name, cell.rho, cell.seed),
+        device=device,
+        precision=cell.precision,
+        report=report,
+    )
+
+
+def _score(offers: Sequence[Offer], cell: Cell, task: Task, worker: Worker) -> dict[SplitName, IntArray]:
+    """Count tables (candidates, C, B, C) of every evaluated split that the task has."""
+    device, layout = torch.device(worker.device), task.backbone().layout
+    tables: dict[SplitName, IntArray] = {}
+    for name in (name for name in EVALUATED if name in task.splits):
+        data = Data(task.split(name, cell.setting(worker.data_root)), task.inputs(), device, layout, with_bias=True)
+        tables[name] = np.stack([count(predictions(o.load(device), data), data, groups_of(task)) for o in offers])
+    return tables
+
+
+def _sample(inputs: Inputs, device: str) -> torch.Tensor:
+    """An input of the right shape; what is in it does not matter where only operations are counted."""
+    dtype = torch.float32 if len(inputs.shape) == 3 else torch.int64
+    return torch.zeros((1, *inputs.shape), dtype=dtype, device=device)
+
+
+def _candidate(offer: Offer, sample: torch.Tensor) -> Candidate:
+    """What the record keeps of a candidate beside its counts."""
+    model = offer.load(sample.device)
+    dense, _ = count_weights(model)
+    cost = measure_cost(compacted(model), sample)
+    return Candidate(
+        label=offer.label,
+        info=offer.info,
+        selectable=offer.selectable,
+        sparsity=1 - cost.nonzero / dense if dense else 0.0,
+        macs=cost.macs,
+    )

@@ -1,0 +1,153 @@
+"""Sweep files: which tasks at which levels, which methods with which parameters, how many seeds."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+
+from benchmark.cell import Cell, Precision, make_cell
+from benchmark.config import convert, read_yaml
+from benchmark.errors import ConfigError, NotApplicableError
+from benchmark.protocol import Protocol, protocol_named
+from benchmark.registry import TASKS
+from benchmark.task import Task
+
+
+@dataclass(frozen=True)
+class TaskEntry:
+    """A task of a sweep.
+
+    Attributes:
+        name: Of the task.
+        rho: Levels; default: those in use in the literature.
+        params: Parameters of the task where they differ from its defaults.
+    """
+
+    name: str
+    rho: list[float] | None = None
+    params: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class MethodEntry:
+    """A method of a sweep.
+
+    Attributes:
+        name: Of the method.
+        params: Parameters where they differ from its defaults.
+        grid: Parameters with lists of values; every combination is run.
+    """
+
+    name: str
+    params: dict[str, Any] = field(default_factory=dict)
+    grid: dict[str, list[Any]] = field(default_factory=dict)
+
+    def variants(self) -> list[dict[str, Any]]:
+        """The parameters of each combination of the grid."""
+        both = set(self.params) & set(self.grid)
+        if both:
+            raise ConfigError(f"method {self.name}: {', '.join(sorted(both))} is in params and in grid; keep one")
+        return [
+            {**self.params, **dict(zip(self.grid, values, strict=True))}
+            for values in itertools.product(*self.grid.values())
+        ]
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A sweep file.
+
+    Attributes:
+        tasks: Tasks by name, or with levels and parameters.
+        methods: Methods by name, or with parameters and grids.
+        seeds: How many (0, 1, …), or which.
+        protocol: ``paper``, ``short`` or ``smoke``.
+        precision: Of forward passes.
+        description: For people.
+    """
+
+    tasks: list[str | TaskEntry]
+    methods: list[str | MethodEntry]
+    seeds: Annotated[int, msgspec.Meta(ge=1)] | list[int] = 3
+    protocol: str = "paper"
+    precision: Precision = "fp32"
+    description: str = ""
+
+    def seed_list(self) -> list[int]:
+        """The seeds."""
+        return list(range(self.seeds)) if isinstance(self.seeds, int) else self.seeds
+
+
+@dataclass(frozen=True)
+class NotApplicable:
+    """A pair that is left out of a sweep, with the reason that is shown for it."""
+
+    task: str
+    method: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Expansion:
+    """The cells of a sweep.
+
+    Attributes:
+        cells: In the sweep's order, each once.
+        not_applicable: Pairs of task and method that cannot be run.
+    """
+
+    cells: list[Cell]
+    not_applicable: list[NotApplicable]
+
+
+def read_sweep(path: Path) -> Sweep:
+    """Read and check a sweep file.
+
+    Raises:
+        ConfigError: It is not there, not YAML, or has a key or a value that no sweep has.
+    """
+    value = read_yaml(path)
+    if not isinstance(value, dict):
+        raise ConfigError(f"{path} is not a sweep: expected keys tasks, methods, seeds, protocol")
+    return convert(value, Sweep, path.name)
+
+
+def expand(sweep: Sweep, root: Path) -> Expansion:
+    """All cells of a sweep, resolved against the data sets under ``root``.
+
+    Raises:
+        ConfigError: Unknown task, method, protocol or parameter, or a rho that a task cannot be built at.
+    """
+    protocol = protocol_named(sweep.protocol)
+    methods = [MethodEntry(entry) if isinstance(entry, str) else entry for entry in sweep.methods]
+    cells: dict[str, Cell] = {}
+    refused: dict[tuple[str, str], NotApplicable] = {}
+    for task, rho in _tasks(sweep, protocol, root):
+        for entry in methods:
+            for params in entry.variants():
+                for seed in sweep.seed_list():
+                    try:
+                        cell = make_cell(task, rho, entry.name, params, seed, protocol, sweep.precision)
+                    except NotApplicableError as error:
+                        refused[task.name, entry.name] = NotApplicable(error.task, error.method, error.reason)
+                        break
+                    cells[cell.key] = cell
+    return Expansion(list(cells.values()), list(refused.values()))
+
+
+def _tasks(sweep: Sweep, protocol: Protocol, root: Path) -> list[tuple[Task, float | None]]:
+    """Every task at every level, with its resolved parameters."""
+    pairs: list[tuple[Task, float | None]] = []
+    for entry in (TaskEntry(entry) if isinstance(entry, str) else entry for entry in sweep.tasks):
+        kind = TASKS.get(entry.name)
+        params = kind.resolve(convert(entry.params, kind.Params, f"parameters of {entry.name}"), root, protocol)
+        for rho in entry.rho or kind.rhos or (None,):
+            problem = kind.check_rho(rho)
+            if problem is not None:
+                raise ConfigError(f"task {entry.name}: {problem}")
+            pairs.append((kind(params), rho))
+    return pairs

@@ -1,0 +1,138 @@
+"""BISE, Bias-Invariant Subnetwork Extraction: learn on the biased data itself which units of a network to remove."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from benchmark.method import Card, Method, Supervision, Upstream
+
+if TYPE_CHECKING:
+    from benchmark.run import Run
+
+PAPER = "Bias-Invariant Subnetwork Extraction (CVPR 2026)"
+URL = "https://arxiv.org/abs/2603.05582"
+
+
+@dataclass(frozen=True)
+class MaskParams:
+    """What both kinds of BISE share; epochs are scaled by the protocol.
+
+    Attributes:
+        gamma: Weight of the mutual information.
+        finetune: Train the kept sub-network afterwards, with the task's recipe and the reweighted loss (``bise_ft``).
+        no_mi: Ablation: leave the mutual information out.
+        no_reweight: Ablation: plain cross-entropy.
+        gate_learning_rate: Of SGD.
+        gate_momentum: Of SGD.
+        gate_weight_decay: Of SGD.
+        head_learning_rate: Of the bias head's SGD.
+        head_momentum: Of the bias head's SGD.
+        head_weight_decay: Of the bias head's SGD.
+        pretrain_epochs: Of the head on the vanilla network.
+        refine_epochs: Of the head after each drop of the temperature.
+        period: Mask epochs at one temperature.
+        tau_start: First temperature.
+        tau_factor: What a drop multiplies it by.
+        tau_stop: The run ends when the temperature is not above.
+        vanilla: Parameters of the vanilla network that it starts from, where they differ from the task's reference.
+    """
+
+    gamma: float = 1.0
+    finetune: bool = False
+    no_mi: bool = False
+    no_reweight: bool = False
+    gate_learning_rate: float = 1e-2
+    gate_momentum: float = 0.9
+    gate_weight_decay: float = 1e-4
+    head_learning_rate: float = 0.1
+    head_momentum: float = 0.9
+    head_weight_decay: float = 1e-4
+    pretrain_epochs: int = 50
+    refine_epochs: int = 50
+    period: int = 10
+    tau_start: float = 1.0
+    tau_factor: float = 0.5
+    tau_stop: float = 1e-3
+    vanilla: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class BiseParams(MaskParams):
+    """Parameters of BISE with bias labels.
+
+    Attributes:
+        label_noise: Share of the training bias labels that are replaced by another value, drawn uniformly.
+    """
+
+    label_noise: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse what is no share."""
+        if not 0 <= self.label_noise <= 1:
+            raise ValueError(f"label_noise is the share of bias labels to flip, in [0, 1]; got {self.label_noise}")
+
+
+@dataclass(frozen=True)
+class BiseUnsupervisedParams(MaskParams):
+    """Parameters of BISE without bias labels.
+
+    Attributes:
+        bias_epochs: Epochs for which the network is trained whose predictions stand in for the bias labels.
+    """
+
+    bias_epochs: int = 1
+
+
+class Bise(Method):
+    """Masks of units, learned with the bias labels of the training set."""
+
+    name = "bise"
+    version = 1
+    card = Card(
+        "BISE",
+        "Removes units of a frozen vanilla network, learning which from the biased training set and its bias labels.",
+        PAPER,
+        URL,
+    )
+    supervision = Supervision(bias_labels=True)
+    Params = BiseParams
+    keeps_artifact = True
+
+    def upstream(self) -> dict[str, Upstream]:
+        """The vanilla network."""
+        return {"vanilla": Upstream("vanilla", self.params.vanilla)}
+
+    def run(self, run: Run) -> None:
+        """Learn the masks; offer the pruned network at every temperature, or the states of its fine-tuning."""
+        from methods.bise.algorithm import extract
+        from methods.bise.labels import given_labels
+
+        extract(run, self.params, given_labels(run, self.params.label_noise))
+
+
+class BiseUnsupervised(Method):
+    """The same with the predictions of a briefly trained network in place of bias labels."""
+
+    name = "bise_unsupervised"
+    version = 1
+    card = Card(
+        "BISE (no bias labels)",
+        "BISE with the predictions of a network trained for one epoch in place of bias labels.",
+        PAPER,
+        URL,
+    )
+    supervision = Supervision()
+    Params = BiseUnsupervisedParams
+    keeps_artifact = True
+
+    def upstream(self) -> dict[str, Upstream]:
+        """The vanilla network."""
+        return {"vanilla": Upstream("vanilla", self.params.vanilla)}
+
+    def run(self, run: Run) -> None:
+        """Guess the bias, then learn the masks as BISE does."""
+        from methods.bise.algorithm import extract
+        from methods.bise.labels import guessed_labels
+
+        extract(run, self.params, guessed_labels(run, self.params.bias_epochs))

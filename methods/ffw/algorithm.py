@@ -1,0 +1,168 @@
+"""FFW's loop: gates and bias head together, then the head alone, then the temperature (the paper's section 4).
+
+Under a protocol every number of epochs n of :class:`methods.ffw.FfwParams` (mask epochs, head epochs, patiences,
+period) becomes ``protocol.epochs(n)``; a run that its budget ends before the last temperature offers what it has.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import torch
+
+from benchmark.checkpoint import State
+from benchmark.data import Batch, Data
+from benchmark.network import Network
+from benchmark.protocol import Protocol
+from benchmark.run import Run
+from benchmark.training import cross_entropy, require_finite
+from methods.ffw import FfwParams
+from methods.shared.bias_head import BiasHead, HeadSettings, cache
+from methods.shared.decodability import decodability
+from methods.shared.gated import Gated
+from methods.shared.mask_training import train_masks
+from methods.shared.schedules import Plateau, levels
+
+
+class Temperature:
+    """The temperature and when it drops.
+
+    Attributes:
+        drops: How often it has dropped.
+    """
+
+    def __init__(self, params: FfwParams, protocol: Protocol) -> None:
+        """Start at ``tau_start``."""
+        self._params = params
+        self._levels = levels(params.tau_start, params.tau_factor, params.tau_stop, inclusive=False)
+        self._period = protocol.epochs(params.period)
+        self._plateau = Plateau(protocol.epochs(params.patience), params.threshold)
+        self.drops = 0
+
+    @property
+    def tau(self) -> float:
+        """The temperature now; after the end, the last one."""
+        return self._params.tau_start * self._params.tau_factor ** min(self.drops, self._levels - 1)
+
+    @property
+    def finished(self) -> bool:
+        """Whether it has passed its end."""
+        return self.drops >= self._levels
+
+    def step(self, epoch: int, information: float) -> bool:
+        """After each epoch (counted from 1), given the held-out mutual information: whether it drops."""
+        periodic = self._params.policy == "periodic"
+        falls = epoch % self._period == 0 if periodic else self._plateau.reached(information)
+        self.drops += falls
+        return falls
+
+    def state_dict(self) -> dict[str, Any]:
+        """For checkpoints."""
+        return {"drops": self.drops, "plateau": self._plateau.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Of :meth:`state_dict`."""
+        self.drops = state["drops"]
+        self._plateau.load_state_dict(state["plateau"])
+
+
+def learn(run: Run, params: FfwParams, gated: Gated) -> None:
+    """Learn gates on the unbiased split, half of which is held out to drive the temperature and to report on.
+
+    Offers the pruned network before every drop of the temperature ("tau 0.01") and at the end ("final"), each with
+    the held-out mutual information, the accuracy of a fresh probe for the bias and the task accuracy.
+    """
+    problem = run.problem
+    training, held_out = halves(run)
+    values = tuple(bias.values for bias in problem.biases)
+    settings = HeadSettings(params.head_learning_rate, params.head_momentum, params.head_weight_decay)
+    head = BiasHead(gated.network.feature_dim, values, settings, run.stream("initialisation", "bias head"), run.device)
+    optimizer = torch.optim.Adam(
+        gated.m.parameters(), lr=params.gate_learning_rate, weight_decay=params.gate_weight_decay, fused=True
+    )
+    temperature, order = Temperature(params, problem.protocol), run.stream("order", "masks")
+    training_b, held_out_b = labels_of(training), labels_of(held_out)
+
+    def task_loss(logits: torch.Tensor, batch: Batch) -> torch.Tensor:
+        return params.alpha * cross_entropy(logits, batch)
+
+    def penalty(z: torch.Tensor, batch: Batch) -> torch.Tensor:
+        return params.gamma * head.information(z, training_b.index_select(0, batch.index)).mean()
+
+    state: State = {
+        "gates": gated.m,
+        "optimizer": optimizer,
+        "head": head,
+        "temperature": temperature,
+        "order": order,
+    }
+    masks = run.epochs("masks", problem.protocol.epochs(params.epochs), state)
+    for epoch in masks:
+        tau = temperature.tau
+        train_masks(run, gated, optimizer, training, tau, order, loss=task_loss, bias=(head, training_b, penalty))
+        refine(run, params, head, cache(run, partial(gated, tau=tau), training)[0], training_b, order)
+        z, _ = cache(run, partial(gated, tau=tau), held_out)
+        with torch.no_grad():
+            information = head.information(z, held_out_b).mean()
+        require_finite(information, f"mutual information after epoch {epoch} of the masks")
+        if temperature.step(epoch, float(information)):
+            if temperature.finished:
+                masks.stop()
+            else:
+                offer(run, gated, f"tau {tau:g}", tau, training, held_out)
+    offer(run, gated, "final", temperature.tau, training, held_out)
+
+
+def halves(run: Run) -> tuple[Data, Data]:
+    """The unbiased split cut at random into what gates are learned on and what is held out."""
+    if run.unbiased is None:
+        raise ValueError("FFW learns its masks on an unbiased split and was given none; declare `unbiased_split`")
+    permutation = torch.randperm(len(run.unbiased), generator=run.stream("unbiased", "halves")).to(run.device)
+    first, second = permutation.tensor_split(2)
+    return run.unbiased.subset(first), run.unbiased.subset(second)
+
+
+def labels_of(data: Data) -> torch.Tensor:
+    """The bias labels (N, attributes) of a split that has them."""
+    if data.b is None:
+        raise ValueError("this split came without bias labels; declare the supervision that gives them")
+    return data.b
+
+
+def refine(
+    run: Run, params: FfwParams, head: BiasHead, z: torch.Tensor, labels: torch.Tensor, order: torch.Generator
+) -> None:
+    """Train the head on cached features until its loss stops to fall."""
+    protocol = run.problem.protocol
+    plateau = Plateau(protocol.epochs(params.head_patience), params.head_threshold)
+    epochs = protocol.epochs(params.head_epochs)
+    head.refine(z, labels, run.problem.recipe.batch_size, order, epochs=epochs, plateau=plateau)
+
+
+def offer(run: Run, gated: Gated, label: str, tau: float, training: Data, held_out: Data) -> None:
+    """Offer the pruned network, with what the held-out half of the unbiased split says of it.
+
+    Its bias accuracy is that of a fresh probe for b, and never of one for the target, as in the authors' code.
+    """
+    network = gated.pruned()
+    forward = partial(features_and_logits, network)
+    (fit_z, _), (z, predicted) = cache(run, forward, training), cache(run, forward, held_out)
+    fit_b, b = labels_of(training), labels_of(held_out)
+    accuracies = [
+        decodability(fit_z, fit_b[:, i], z, b[:, i], bias.values) for i, bias in enumerate(run.problem.biases)
+    ]
+    run.offer(
+        network,
+        label,
+        tau=tau,
+        pruned_share=gated.pruned_share(),
+        bias_accuracy=sum(accuracies) / len(accuracies),
+        task_accuracy=float((predicted == held_out.y).double().mean()),
+    )
+
+
+def features_and_logits(network: Network, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Features (B, feature_dim) and logits (B, classes) of a plain network."""
+    z = network.encoder(x)
+    return z, network.classifier(z)

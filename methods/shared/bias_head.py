@@ -1,0 +1,148 @@
+"""The bias head: one linear layer per bias attribute, which tells the masks how much of the bias z still carries."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from benchmark.data import Data
+from benchmark.run import Run
+from benchmark.training import require_finite
+from methods.shared.mutual_information import mutual_information
+from methods.shared.schedules import Plateau
+
+FEATURE_BATCH = 1000
+Forward = Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
+
+
+@dataclass(frozen=True)
+class HeadSettings:
+    """SGD settings of the head.
+
+    Attributes:
+        learning_rate: Step size.
+        momentum: Momentum.
+        weight_decay: L2 penalty.
+    """
+
+    learning_rate: float
+    momentum: float
+    weight_decay: float
+
+
+class BiasHead:
+    """The heads of all attributes as blocks of one linear layer, with their optimiser; trained on detached features.
+
+    Attributes:
+        linear: z (B, dim) to the logits of all attributes side by side.
+        optimizer: SGD.
+    """
+
+    def __init__(
+        self, dim: int, values: tuple[int, ...], settings: HeadSettings, draws: torch.Generator, device: torch.device
+    ) -> None:
+        """``values`` gives K of each attribute; ``draws`` (CPU) the initial weights, uniform as torch's default."""
+        self.values = values
+        self.linear = nn.Linear(dim, sum(values), device="meta").to_empty(device="cpu")  # its own draws would be global
+        for parameter in self.linear.parameters():
+            nn.init.uniform_(parameter, -(dim**-0.5), dim**-0.5, generator=draws)
+        self.linear.to(device)
+        self.optimizer = torch.optim.SGD(
+            self.linear.parameters(),
+            lr=settings.learning_rate,
+            momentum=settings.momentum,
+            weight_decay=settings.weight_decay,
+            fused=True,
+        )
+
+    def loss(self, z: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """Sum over attributes of the mean cross-entropy; never reaches what made ``z``.
+
+        Args:
+            z: Features (B, dim).
+            labels: Bias labels (B, attributes).
+        """
+        blocks = torch.split(self.linear(z.detach()), self.values, 1)
+        losses = [functional.cross_entropy(block, b) for block, b in zip(blocks, labels.unbind(1), strict=True)]
+        return torch.stack(losses).sum()
+
+    def information(self, z: torch.Tensor, labels: torch.Tensor, counted: torch.Tensor | None = None) -> torch.Tensor:
+        """Mutual information of each attribute (attributes,), differentiable in ``z`` and never in the head.
+
+        Args:
+            z: Features (B, dim).
+            labels: Bias labels (B, attributes).
+            counted: Which samples take part, for each attribute, bool (B, attributes); all by default.
+        """
+        weight, bias = self.linear.weight.detach(), self.linear.bias.detach()
+        blocks = torch.split(functional.linear(z, weight, bias), self.values, 1)
+        columns = [None] * len(blocks) if counted is None else list(counted.unbind(1))
+        return torch.stack([mutual_information(*of) for of in zip(blocks, labels.unbind(1), columns, strict=True)])
+
+    def train_epoch(
+        self, z: torch.Tensor, labels: torch.Tensor, batch_size: int, order: torch.Generator
+    ) -> torch.Tensor:
+        """One epoch on cached features (N, dim); returns the mean loss, still on the device."""
+        permutation = torch.randperm(len(z), generator=order).to(z.device)
+        total = torch.zeros((), device=z.device)
+        shuffled_z, shuffled_labels = z.index_select(0, permutation), labels.index_select(0, permutation)
+        for features, b in zip(shuffled_z.split(batch_size), shuffled_labels.split(batch_size), strict=True):
+            loss = self.loss(features, b)
+            self.optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            self.optimizer.step()
+            total += loss.detach() * len(features)
+        return total / max(1, len(z))
+
+    def refine(
+        self,
+        z: torch.Tensor,
+        labels: torch.Tensor,
+        batch_size: int,
+        order: torch.Generator,
+        *,
+        epochs: int,
+        plateau: Plateau | None = None,
+    ) -> None:
+        """Train on the cached features of a fixed network for ``epochs``, or until ``plateau`` is reached.
+
+        A call is short beside one pass of the network over its data, so it is not a resumable phase of its own.
+        """
+        for epoch in range(1, epochs + 1):
+            loss = self.train_epoch(z, labels, batch_size, order)
+            if plateau is not None:
+                require_finite(loss, f"loss of the bias head in epoch {epoch} of a refinement")
+                if plateau.reached(float(loss)):
+                    return
+
+    def state_dict(self) -> dict[str, Any]:
+        """For checkpoints."""
+        return {"linear": self.linear.state_dict(), "optimizer": self.optimizer.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Of :meth:`state_dict`."""
+        self.linear.load_state_dict(state["linear"])
+        self.optimizer.load_state_dict(state["optimizer"])
+
+
+@torch.no_grad()
+def cache(run: Run, forward: Forward, data: Data) -> tuple[torch.Tensor, torch.Tensor]:
+    """Features (N, feature_dim) in single precision and predictions (N,) of a whole split, computed once.
+
+    Args:
+        run: The cell.
+        forward: Inputs (B, …) to features and logits.
+        data: The split.
+    """
+    features, predicted = [], []
+    for batch in data.ordered(FEATURE_BATCH):
+        with run.autocast():
+            z, logits = forward(batch.x)
+        features.append(z.float())
+        predicted.append(logits.argmax(1))
+    return torch.cat(features), torch.cat(predicted)

@@ -1,0 +1,65 @@
+"""One epoch of gates and bias head together (FFW and BISE)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+from benchmark.augment import augment
+from benchmark.data import Batch, Data
+from benchmark.run import Run
+from benchmark.training import Loss, require_finite
+from methods.shared.bias_head import BiasHead
+from methods.shared.gated import Gated
+
+Penalty = Callable[[torch.Tensor, Batch], torch.Tensor]
+"""Features z (B, dim) and their batch to gamma * I, a scalar."""
+
+
+def train_masks(
+    run: Run,
+    gated: Gated,
+    optimizer: torch.optim.Optimizer,
+    data: Data,
+    tau: float,
+    order: torch.Generator,
+    *,
+    loss: Loss,
+    bias: tuple[BiasHead, torch.Tensor, Penalty] | None,
+) -> None:
+    """Descend ``loss + gamma * I`` in the gates and the bias head's own cross-entropy in the head.
+
+    The two share no parameter (I treats the head as constant, the head sees detached features), so one backward pass
+    of their sum gives both gradients; then the gates step, then the head.
+
+    Args:
+        run: The cell.
+        gated: The frozen network with its gates.
+        optimizer: Of the gates.
+        data: What to learn from.
+        tau: Temperature.
+        order: Draws batch order and augmentation.
+        loss: Task loss of logits and batch.
+        bias: Head, bias labels (N, attributes) of ``data`` and penalty; ``None`` learns without the penalty.
+
+    Raises:
+        DivergedError: The sum of an epoch's losses is not finite.
+    """
+    recipe = run.problem.recipe
+    total = torch.zeros((), device=run.device)
+    for batch in data.shuffled(recipe.batch_size, order):
+        with run.autocast():
+            z, logits = gated(augment(batch.x, recipe.augment, order), tau)
+            value = loss(logits, batch)
+            if bias is not None:
+                head, labels, penalty = bias
+                value = value + penalty(z, batch) + head.loss(z, labels.index_select(0, batch.index))
+                head.optimizer.zero_grad(set_to_none=True)
+        optimizer.zero_grad(set_to_none=True)
+        value.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        if bias is not None:
+            head.optimizer.step()
+        total += value.detach()
+    require_finite(total, f"loss of the masks at temperature {tau:g}")

@@ -1,0 +1,1 @@
+"""Networks of the tasks, each built by a factory that a task names by import path."""
