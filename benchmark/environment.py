@@ -43,23 +43,16 @@ def _fixed() -> dict[str, Any]:
     }
 
 
-def environment(device: str, threads: int) -> dict[str, Any]:
-    """For the record: versions, machine, device and threads."""
+def environment(device: str, threads: int, accelerator: str | None = None) -> dict[str, Any]:
+    """For the record: versions, machine, device and threads; ``accelerator`` is the model of a GPU that was used."""
     return {
         **_fixed(),
         "host": platform.node(),
         "device": device,
-        "hardware": _cpu_model() if device == "cpu" else _gpu_model(device),
+        "hardware": accelerator or _cpu_model(),
         "cores": os.cpu_count(),
         "threads": threads,
     }
-
-
-@lru_cache(maxsize=8)
-def _gpu_model(device: str) -> str:
-    import torch
-
-    return torch.cuda.get_device_name(device) if torch.cuda.is_available() else device
 
 
 def _installed(name: str) -> str | None:

@@ -20,6 +20,8 @@ LABEL = 150
 """Width of the column with the classes' names."""
 BLOCK_GAP = 36
 HEAD = 126
+HEADING = 15
+"""Size of the blocks' headings; a block is at least as wide as its heading."""
 CAPTION = 22
 INK, FAINT, RULE, PAPER = (24, 24, 27), (113, 113, 122), (212, 212, 216), (255, 255, 255)
 
@@ -52,7 +54,8 @@ def contact_sheet(task: Task, name: SplitName, setting: Setting, path: Path, *, 
     if split.x.ndim != 4:
         raise ValueError(f"{task.name} has inputs of shape {split.x.shape[1:]}; only images can be shown")
     blocks = _blocks(task, split)
-    block_width = per_class * (TILE + GAP) - GAP
+    heading_width = max(_font(HEADING).getlength(block.heading) for block in blocks)
+    block_width = max(per_class * (TILE + GAP) - GAP, round(heading_width))
     row_height = TILE + CAPTION + GAP
     width = 2 * MARGIN + LABEL + len(blocks) * (block_width + BLOCK_GAP) - BLOCK_GAP
     sheet = Image.new("RGB", (width, HEAD + len(task.classes) * row_height + MARGIN), PAPER)
@@ -61,10 +64,10 @@ def contact_sheet(task: Task, name: SplitName, setting: Setting, path: Path, *, 
     draw.text((MARGIN, 46), f"{task.title}{level}: {name}", INK, _font(24), anchor="ls")
     details = {"seed": setting.seed, "protocol": setting.protocol.name} | dataclasses.asdict(task.params)
     details_text = ", ".join(f"{key} {value}" for key, value in details.items())
-    draw.text((MARGIN, 70), details_text, FAINT, _font(14), anchor="ls")
+    draw.text((MARGIN, 70), _shortened(details_text, width - 2 * MARGIN, 14), FAINT, _font(14), anchor="ls")
     for column, block in enumerate(blocks):
         left = MARGIN + LABEL + column * (block_width + BLOCK_GAP)
-        draw.text((left, HEAD - 14), block.heading, INK, _font(15), anchor="ls")
+        draw.text((left, HEAD - 14), block.heading, INK, _font(HEADING), anchor="ls")
         draw.line((left, HEAD - 7, left + block_width, HEAD - 7), RULE)
     for y, label in enumerate(task.classes):
         top = HEAD + y * row_height

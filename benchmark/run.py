@@ -81,14 +81,19 @@ class Offer:
 class Offers(dict[str, Offer]):
     """A cell's offers by label, in order; part of its checkpoint, so that a resumed cell still has the earlier ones."""
 
+    def __init__(self, spool: Path) -> None:
+        """``spool`` is the folder of their files."""
+        super().__init__()
+        self.spool = spool
+
     def state_dict(self) -> list[dict[str, Any]]:
-        """Plain values of every offer."""
-        return [{**vars(offer), "path": str(offer.path)} for offer in self.values()]
+        """Plain values of every offer; the results folder may have moved when they are read again."""
+        return [{**vars(offer), "path": offer.path.name} for offer in self.values()]
 
     def load_state_dict(self, state: list[dict[str, Any]]) -> None:
         """Take over the offers of the interrupted run."""
         self.clear()
-        self.update({values["label"]: Offer(**{**values, "path": Path(values["path"])}) for values in state})
+        self.update({values["label"]: Offer(**{**values, "path": self.spool / values["path"]}) for values in state})
 
 
 class Run:
@@ -121,9 +126,8 @@ class Run:
         self.unbiased = unbiased
         self.upstream = upstream
         self.device = device
-        self.offers = Offers()
+        self.offers = Offers(spool)
         self._checkpoint = checkpoint
-        self._spool = spool
         self._streams = streams
         self._precision: Precision = precision
         self._report = report
@@ -180,7 +184,7 @@ class Run:
             info: Numbers for the record (``tau=0.1``).
         """
         known = self.offers.get(label)
-        path = known.path if known is not None else self._spool / f"{len(self.offers):05d}.pt"
+        path = known.path if known is not None else self.offers.spool / f"{len(self.offers):05d}.pt"
         with atomic_path(path) as temporary:
             torch.save(model, temporary)
         self.offers[label] = Offer(label, path, selectable, dict(info))

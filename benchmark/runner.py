@@ -86,7 +86,7 @@ def run_cell(
         status="done",
         supervision=method.supervision,
         groups=groups_of(task),
-        environment=environment(worker.device, worker.threads),
+        environment=environment(worker.device, worker.threads, _accelerator(worker.device)),
         finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
         candidates=candidates,
         counts={split: PackedCounts.pack(table) for split, table in counts.items()},
@@ -151,6 +151,10 @@ def _score(offers: Sequence[Offer], cell: Cell, task: Task, worker: Worker) -> d
         data = Data(task.split(name, cell.setting(worker.data_root)), task.inputs(), device, layout, with_bias=True)
         tables[name] = np.stack([count(predictions(o.load(device), data), data, groups_of(task)) for o in offers])
     return tables
+
+
+def _accelerator(device: str) -> str | None:
+    return torch.cuda.get_device_name(device) if torch.device(device).type == "cuda" else None
 
 
 def _sample(inputs: Inputs, device: str) -> torch.Tensor:

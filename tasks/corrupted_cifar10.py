@@ -16,7 +16,7 @@ from benchmark.task import Backbone, Bias, Inputs, Recipe, Setting, Split, Split
 from tasks.corruptions import TYPE0, TYPE1, corrupt
 from tasks.image_cache import ImageCache
 from tasks.partition import IntArray, aligned_and_others, by_value, cut, evenly, proportionally, shuffled, sizes
-from tasks.photo_params import PhotoParams
+from tasks.photos import PhotoParams
 from tasks.sources import cifar10
 from tasks.sources.cifar10_layouts import COUNTS, Part, Photos
 

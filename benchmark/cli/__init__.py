@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import warnings
 from typing import Any
 
 import click
@@ -74,3 +75,4 @@ def main() -> None:
       debias-bench run sweeps/demo.yaml --jobs 2
       debias-bench leaderboard
     """  # noqa: D301  (click reads the escape)
+    warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"

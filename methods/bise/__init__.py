@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+from msgspec import Meta
 
 from benchmark.method import Card, Method, Supervision, Upstream
 
@@ -38,7 +40,7 @@ class MaskParams:
         vanilla: Parameters of the vanilla network that it starts from, where they differ from the task's reference.
     """
 
-    gamma: float = 1.0
+    gamma: Annotated[float, Meta(ge=0)] = 1.0
     finetune: bool = False
     no_mi: bool = False
     no_reweight: bool = False
@@ -48,12 +50,12 @@ class MaskParams:
     head_learning_rate: float = 0.1
     head_momentum: float = 0.9
     head_weight_decay: float = 1e-4
-    pretrain_epochs: int = 50
-    refine_epochs: int = 50
-    period: int = 10
-    tau_start: float = 1.0
-    tau_factor: float = 0.5
-    tau_stop: float = 1e-3
+    pretrain_epochs: Annotated[int, Meta(ge=0)] = 50
+    refine_epochs: Annotated[int, Meta(ge=0)] = 50
+    period: Annotated[int, Meta(ge=1)] = 10
+    tau_start: Annotated[float, Meta(gt=0)] = 1.0
+    tau_factor: Annotated[float, Meta(gt=0, lt=1)] = 0.5
+    tau_stop: Annotated[float, Meta(gt=0)] = 1e-3
     vanilla: dict[str, Any] = field(default_factory=dict)
 
 
@@ -65,12 +67,7 @@ class BiseParams(MaskParams):
         label_noise: Share of the training bias labels that are replaced by another value, drawn uniformly.
     """
 
-    label_noise: float = 0.0
-
-    def __post_init__(self) -> None:
-        """Refuse what is no share."""
-        if not 0 <= self.label_noise <= 1:
-            raise ValueError(f"label_noise is the share of bias labels to flip, in [0, 1]; got {self.label_noise}")
+    label_noise: Annotated[float, Meta(ge=0, le=1)] = 0.0
 
 
 @dataclass(frozen=True)
@@ -81,7 +78,7 @@ class BiseUnsupervisedParams(MaskParams):
         bias_epochs: Epochs for which the network is trained whose predictions stand in for the bias labels.
     """
 
-    bias_epochs: int = 1
+    bias_epochs: Annotated[int, Meta(ge=1)] = 1
 
 
 class Bise(Method):

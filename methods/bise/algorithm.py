@@ -6,14 +6,17 @@ epochs per temperature) becomes ``protocol.epochs(n)``; the number of temperatur
 
 from __future__ import annotations
 
+from dataclasses import fields, replace
 from functools import partial
+from typing import Any
 
 import torch
-from torch import nn
 from torch.nn import functional
 
+from benchmark.checkpoint import Stateful
 from benchmark.data import Batch
 from benchmark.run import Run
+from benchmark.task import Recipe
 from benchmark.training import Loss, cross_entropy, fit
 from methods.bise import MaskParams
 from methods.bise.labels import BiasLabels
@@ -36,7 +39,7 @@ def extract(run: Run, params: MaskParams, labels: BiasLabels) -> None:
     learn(run, params, gated, labels, loss, head)
     network, share = gated.pruned(), gated.pruned_share()
     if params.finetune:
-        recipe = run.problem.recipe
+        recipe = vanilla_recipe(run, params.vanilla)
 
         def on_epoch(epoch: int) -> None:
             if run.is_candidate(epoch, recipe.epochs) and epoch < recipe.epochs:
@@ -44,6 +47,13 @@ def extract(run: Run, params: MaskParams, labels: BiasLabels) -> None:
 
         fit(run, network, run.train, recipe, phase="fine-tuning", loss=loss, on_epoch=on_epoch)
     run.offer(network, "final", pruned_share=share)
+
+
+def vanilla_recipe(run: Run, departures: dict[str, Any]) -> Recipe:
+    """How the vanilla network was trained: the reference recipe with the departures from it that name its fields."""
+    names = {field.name for field in fields(Recipe)}
+    chosen = {name: value for name, value in departures.items() if name in names}
+    return replace(run.problem.reference, **chosen).under(run.problem.protocol)
 
 
 def reweighted(weights: torch.Tensor) -> Loss:
@@ -94,7 +104,7 @@ def learn(run: Run, params: MaskParams, gated: Gated, labels: BiasLabels, loss: 
         fused=True,
     )
     order = run.stream("order", "masks")
-    state: dict[str, nn.Module | torch.optim.Optimizer | torch.Generator | BiasHead] = {
+    state: dict[str, Stateful | torch.Generator] = {
         "gates": gated.m,
         "optimizer": optimizer,
         "order": order,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from msgspec import Meta
 
 from benchmark.method import Card, Method, Supervision, Upstream
 
@@ -42,25 +44,25 @@ class FfwParams:
         vanilla: Parameters of the vanilla network that it starts from, where they differ from the task's reference.
     """
 
-    gamma: float = 10.0
-    alpha: float = 1.0
+    gamma: Annotated[float, Meta(ge=0)] = 10.0
+    alpha: Annotated[float, Meta(ge=0)] = 1.0
     scope: Literal["encoder", "network"] = "encoder"
     policy: Literal["mi", "periodic"] = "mi"
-    epochs: int = 200
+    epochs: Annotated[int, Meta(ge=1)] = 200
     gate_learning_rate: float = 1e-3
     gate_weight_decay: float = 1e-4
     head_learning_rate: float = 0.1
     head_momentum: float = 0.9
     head_weight_decay: float = 1e-4
-    head_epochs: int = 200
-    head_patience: int = 5
+    head_epochs: Annotated[int, Meta(ge=0)] = 200
+    head_patience: Annotated[int, Meta(ge=0)] = 5
     head_threshold: float = 1e-3
-    tau_start: float = 1.0
-    tau_factor: float = 0.1
-    tau_stop: float = 1e-8
-    patience: int = 5
+    tau_start: Annotated[float, Meta(gt=0)] = 1.0
+    tau_factor: Annotated[float, Meta(gt=0, lt=1)] = 0.1
+    tau_stop: Annotated[float, Meta(gt=0)] = 1e-8
+    patience: Annotated[int, Meta(ge=0)] = 5
     threshold: float = 0.05
-    period: int = 20
+    period: Annotated[int, Meta(ge=1)] = 20
     vanilla: dict[str, Any] = field(default_factory=dict)
 
 

@@ -110,8 +110,8 @@ def learn(run: Run, params: FfwParams, gated: Gated) -> None:
             if temperature.finished:
                 masks.stop()
             else:
-                offer(run, gated, f"tau {tau:g}", tau, training, held_out)
-    offer(run, gated, "final", temperature.tau, training, held_out)
+                offer(run, gated, head, f"tau {tau:g}", tau, (training, held_out))
+    offer(run, gated, head, "final", temperature.tau, (training, held_out))
 
 
 def halves(run: Run) -> tuple[Data, Data]:
@@ -140,11 +140,13 @@ def refine(
     head.refine(z, labels, run.problem.recipe.batch_size, order, epochs=epochs, plateau=plateau)
 
 
-def offer(run: Run, gated: Gated, label: str, tau: float, training: Data, held_out: Data) -> None:
+def offer(run: Run, gated: Gated, head: BiasHead, label: str, tau: float, unbiased: tuple[Data, Data]) -> None:
     """Offer the pruned network, with what the held-out half of the unbiased split says of it.
 
-    Its bias accuracy is that of a fresh probe for b, and never of one for the target, as in the authors' code.
+    The mutual information is that of the learned head. The bias accuracy is that of a fresh probe, and like the former
+    measured against b (in the authors' code both are, by mistake, measured against the target).
     """
+    training, held_out = unbiased
     network = gated.pruned()
     forward = partial(features_and_logits, network)
     (fit_z, _), (z, predicted) = cache(run, forward, training), cache(run, forward, held_out)
@@ -157,6 +159,7 @@ def offer(run: Run, gated: Gated, label: str, tau: float, training: Data, held_o
         label,
         tau=tau,
         pruned_share=gated.pruned_share(),
+        mutual_information=float(head.information(z, b).mean()),
         bias_accuracy=sum(accuracies) / len(accuracies),
         task_accuracy=float((predicted == held_out.y).double().mean()),
     )

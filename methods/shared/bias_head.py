@@ -67,7 +67,7 @@ class BiasHead:
             z: Features (B, dim).
             labels: Bias labels (B, attributes).
         """
-        blocks = torch.split(self.linear(z.detach()), self.values, 1)
+        blocks = torch.split(self.linear(z.detach()), list(self.values), 1)
         losses = [functional.cross_entropy(block, b) for block, b in zip(blocks, labels.unbind(1), strict=True)]
         return torch.stack(losses).sum()
 
@@ -80,7 +80,7 @@ class BiasHead:
             counted: Which samples take part, for each attribute, bool (B, attributes); all by default.
         """
         weight, bias = self.linear.weight.detach(), self.linear.bias.detach()
-        blocks = torch.split(functional.linear(z, weight, bias), self.values, 1)
+        blocks = torch.split(functional.linear(z, weight, bias), list(self.values), 1)
         columns = [None] * len(blocks) if counted is None else list(counted.unbind(1))
         return torch.stack([mutual_information(*of) for of in zip(blocks, labels.unbind(1), columns, strict=True)])
 
@@ -91,7 +91,9 @@ class BiasHead:
         permutation = torch.randperm(len(z), generator=order).to(z.device)
         total = torch.zeros((), device=z.device)
         shuffled_z, shuffled_labels = z.index_select(0, permutation), labels.index_select(0, permutation)
-        for features, b in zip(shuffled_z.split(batch_size), shuffled_labels.split(batch_size), strict=True):
+        for start in range(0, len(z), batch_size):
+            features = shuffled_z[start : start + batch_size]
+            b = shuffled_labels[start : start + batch_size]
             loss = self.loss(features, b)
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]

@@ -123,6 +123,7 @@ class MaskedNetwork(Network):
     def __init__(self, network: Network, kept: Mapping[Site, torch.Tensor]) -> None:
         """Take over the modules of ``network`` (hand in a copy to keep it unmasked); ``kept`` masks its units."""
         super().__init__(network.encoder, network.classifier, tuple(kept))
+        self.backbone = network.backbone
         self.mask = UnitMasks(kept)
         for site in kept:
             _attach(self, site, self.mask)
