@@ -26,6 +26,16 @@ HELD_OUT_SIZE = 2_500
 """Of the validation images, and of the images of the unbiased split."""
 MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
 
+RECIPE = Recipe(
+    optimizer="adam",
+    learning_rate=1e-3,
+    weight_decay=1e-4,
+    batch_size=256,
+    epochs=200,
+    schedule="cosine",
+    augment="crop_flip",
+)
+
 
 @dataclass(frozen=True)
 class CorruptedCifar10Params(PhotoParams):
@@ -120,15 +130,7 @@ class CorruptedCifar10(Task):
     def recipe(self, rho: float | None) -> Recipe:
         """Adam with a cosine schedule over 200 epochs, random crops and flips."""
         del rho
-        return Recipe(
-            optimizer="adam",
-            learning_rate=1e-3,
-            weight_decay=1e-4,
-            batch_size=256,
-            epochs=200,
-            schedule="cosine",
-            augment="crop_flip",
-        )
+        return RECIPE
 
 
 def choose(name: SplitName, labels: IntArray, seed: int, cap: int | None) -> IntArray:

@@ -18,6 +18,7 @@ from benchmark.randomness import numpy_stream
 from benchmark.task import Backbone, Inputs, Recipe, Setting, Split, SplitName, Task
 from tasks.image_cache import ImageCache
 from tasks.partition import IntArray, cut, proportionally, shuffled, sizes
+from tasks.sources.folders import image_names, labels_of
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 SAMPLED_FILES = 64
@@ -87,8 +88,8 @@ class FolderTask(Task):
     Params = FolderParams
 
     @abstractmethod
-    def listing(self, root: Path) -> Listing:
-        """All images of the data set under ``root``."""
+    def listing(self, setting: Setting) -> Listing:
+        """All images of the data set."""
 
     @abstractmethod
     def rows(self, name: SplitName, setting: Setting, listing: Listing) -> IntArray:
@@ -100,7 +101,7 @@ class FolderTask(Task):
             raise ConfigError(f"{self.name}: {reason}")
         if name not in self.splits:
             raise ConfigError(f"{self.name} has no split {name!r}; it has {', '.join(self.splits)}")
-        listing = self.listing(setting.root)
+        listing = self.listing(setting)
         rows = self.rows(name, setting, listing)
         cap = setting.protocol.max_train if name == "train" else setting.protocol.max_eval
         if cap is not None and cap < len(rows):
@@ -134,6 +135,24 @@ class FolderTask(Task):
         return Recipe(
             optimizer="adam", learning_rate=1e-4, weight_decay=1e-4, batch_size=256, epochs=50, augment="flip"
         )
+
+
+def labelled_files(folder: Path, parts: Sequence[str], values: int) -> Listing:
+    """The images called ``<id>_<target>_<bias>.png`` in the subfolders ``parts``, part 0, part 1 and so on.
+
+    Args:
+        folder: Of the data set.
+        parts: Its subfolders; their own subfolders are searched too.
+        values: How many values target and bias have.
+
+    Raises:
+        DataCorruptError: A name is of another form, or has a label out of range.
+    """
+    names = [[f"{part}/{name}" for name in image_names(folder / part)] for part in parts]
+    files = [name for of_part in names for name in of_part]
+    labels = np.array([labels_of(name, folder, values, values) for name in files], dtype=np.int64).reshape(-1, 2)
+    part = np.repeat(np.arange(len(parts)), [len(of_part) for of_part in names])
+    return Listing(folder, files, labels[:, 0], labels[:, 1:], part)
 
 
 def decoded(path: Path, size: int) -> npt.NDArray[np.uint8]:
