@@ -76,9 +76,11 @@ class CorruptedCifar10(Task):
 
     @classmethod
     def resolve(cls, params: Any, root: Path, protocol: Protocol) -> Any:
-        """Replace ``source: auto`` by the layout that is there."""
+        """Replace ``source: auto`` by the layout that is there; where none is, every cell will say so for itself."""
         del protocol
-        return replace(params, source=cifar10.found(root)) if params.source == "auto" else params
+        if params.source != "auto" or cifar10.Cifar10Source().missing(root):
+            return params
+        return replace(params, source=cifar10.found(root))
 
     def split(self, name: SplitName, setting: Setting) -> Split:
         """Choose the images of a split, give out the corruptions, and corrupt what never was before."""

