@@ -89,9 +89,8 @@ def compact(network: Network, keep: Mapping[str, torch.Tensor]) -> Network:
         )
     outputs = _narrowed(None, masks.get("classifier"), placeholders=True)
     classifier, _ = _linear(copy.deepcopy(network.classifier), channels, outputs)
-    sites = tuple(
-        replace(site, units=max(1, sum(masks[site.module]))) if site.module in masks else site for site in network.sites
-    )
+    left = {name: max(1, sum(mask)) for name, mask in masks.items() if name != "classifier"}
+    sites = tuple(replace(site, units=left.get(site.module, site.units)) for site in network.sites)
     smaller = Network(encoder, classifier, sites)
     smaller.training = network.training
     return smaller
