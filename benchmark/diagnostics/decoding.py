@@ -30,7 +30,7 @@ def decodability(subject: Subject) -> dict[str, Any]:
 
     ``chance`` is the share of the attribute's most frequent value on test.
     """
-    chance = {a.name: float(torch.bincount(a.test).max() / len(a.test)) for a in _attributes(subject)}
+    chance = {a.name: int(torch.bincount(a.test).max()) / len(a.test) for a in _attributes(subject)}
     return {**{model: _decoded(subject, model, BOTTLENECK) for model in subject.networks}, "chance": chance}
 
 
