@@ -44,7 +44,7 @@ def cam(network: Network, site: Site, x: torch.Tensor) -> tuple[torch.Tensor, to
     without positive places is 0 everywhere.
     """
     with torch.enable_grad(), evaluating(network), outputs_of(network, (site,)) as outputs:
-        logits = network(x.requires_grad_())
+        logits = network(x.detach().requires_grad_())  # so that there is a graph where all weights are frozen
         predicted = logits.argmax(1)
         maps = outputs[site.module]
         (gradient,) = torch.autograd.grad(logits.gather(1, predicted[:, None]).sum(), maps)

@@ -16,7 +16,7 @@ from benchmark.network import Network, Site
 
 
 def network(units: int = 4) -> Network:
-    draws = torch.Generator().manual_seed(1)
+    draws = torch.Generator().manual_seed(11)
     layers: OrderedDict[str, nn.Module] = OrderedDict(
         conv=nn.Conv2d(1, units, 1), act=nn.ReLU(), pool=nn.AdaptiveAvgPool2d(1), flatten=nn.Flatten()
     )
@@ -45,7 +45,9 @@ def test_maps_are_those_of_the_formula() -> None:
     assert predicted.tolist() == classes.tolist()
     assert maps.dtype == torch.uint8
     assert np.abs(maps.numpy() - expected).max() <= 0.51
-    assert expected.max() == 255
+    peaks = expected.max((1, 2))
+    assert (peaks == 255).any()
+    assert (peaks == 0).any()  # nothing speaks for the class
     assert all(p.grad is None for p in made.parameters())
 
 
