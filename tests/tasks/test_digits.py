@@ -279,6 +279,8 @@ def test_a_redrawn_digit_keeps_its_shape_and_takes_the_other_colour() -> None:
     task, where = task_of(ColoredMnist), setting(protocol=PROTOCOLS["smoke"])
     split = task.split("test", where)
     redrawn = task.redraw("test", where, np.full_like(split.b, 8))  # (0.2077, 0.3929, 0.0187)
-    assert np.array_equal(redrawn.x.any(1), split.x.any(1))
+    before, after = split.x.max(1), redrawn.x.max(1)
+    assert after[before == 0].max() <= 1  # where the faintest grey may have been rounded away
+    assert after[before > 10].min() > 0
     strongest = redrawn.x.max((2, 3))
     assert np.abs(strongest / 255 - [0.2077, 0.3929, 0.0187]).max() < 0.03
