@@ -223,7 +223,10 @@ def test_it_makes_conflicting_samples_right_and_the_bias_harder_to_read(
 ) -> None:
     test, vanilla = toy_test(), toy_vanilla()
     conflicting, b = test.b[:, 0] != test.y, test.b[:, 0]
-    run = executed(kind(FfwParams(gamma=gamma)), toy_run(kind.supervision, upstream={"vanilla": vanilla}))
+    run = executed(
+        kind(FfwParams(gamma=gamma, head_epochs=15, epochs=100)),
+        toy_run(kind.supervision, upstream={"vanilla": vanilla}),
+    )
     scores = []
     for model in (run.network(start=vanilla), run.offers["final"].load("cpu")):
         accuracy = (predictions(model, test) == test.y)[conflicting].double().mean().item()
