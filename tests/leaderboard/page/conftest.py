@@ -17,7 +17,8 @@ import pytest
 
 from benchmark.aggregate import COLUMNS, TABLE_VERSION
 from benchmark.selection import RULES
-from leaderboard.board import Board, read_board
+from leaderboard.board import Board, Section, read_board
+from leaderboard.page import build
 
 FLAGS = (
     "--headless",
@@ -289,3 +290,35 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     driver.set_script_timeout(30)
     yield Browser(driver)
     driver.quit()
+
+
+@pytest.fixture(scope="session")
+def folder(made_up_board: Board, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of :func:`made_up_board`."""
+    folder = tmp_path_factory.mktemp("page")
+    build(made_up_board, folder)
+    return folder
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Browser]:
+    """The browser; whatever a test does, the console stays clean and nothing leaves the machine."""
+    browser.emulate()
+    browser.errors()
+    browser.requests()
+    yield browser
+    assert browser.errors() == []
+    asked = browser.requests()
+    assert asked
+    assert [url for url in asked if not url.startswith(("file:///", "data:", "about:"))] == []
+
+
+@pytest.fixture(scope="session")
+def section(made_up_board: Board) -> Section:
+    """Colored-MNIST at rho .99 under protocol paper."""
+    (found,) = (
+        each
+        for each in made_up_board.sections
+        if (each.task, each.rho, each.protocol) == ("colored_mnist", 0.99, "paper")
+    )
+    return found

@@ -3,49 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from leaderboard.board import Board
+from leaderboard.board import Board, Section
 from leaderboard.page import build
 from leaderboard.page.values import entry_ids, section_id
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 SECTION = "#task=colored_mnist&rho=0.99"
-CIRCLE = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 SORTED = "return document.querySelector(`#sort-${arguments[0]}`).closest('th').getAttribute('aria-sort')"
-
-
-@pytest.fixture(scope="module")
-def folder(made_up_board: Board, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("page")
-    build(made_up_board, folder)
-    return folder
-
-
-@pytest.fixture
-def page(browser: Any) -> Iterator[Any]:
-    """The browser; whatever a test does, the console stays clean and nothing leaves the machine."""
-    browser.emulate()
-    browser.errors()
-    browser.requests()
-    yield browser
-    assert browser.errors() == []
-    asked = browser.requests()
-    assert asked
-    assert [url for url in asked if not url.startswith(("file:///", "data:", "about:"))] == []
 
 
 def numbers(texts: list[str]) -> list[float]:
     return [float(text.split()[0]) for text in texts]
 
 
-def test_methods_are_listed_by_score_with_the_boards_numbers(page: Any, folder: Path, made_up_board: Board) -> None:
+def test_methods_are_listed_by_score_with_the_boards_numbers(page: Any, folder: Path, section: Section) -> None:
     page.open(folder, SECTION)
-    (section,) = (s for s in made_up_board.sections if (s.task, s.rho, s.protocol) == ("colored_mnist", 0.99, "paper"))
     means = sorted((e.summary(section.headline, "unbiased_val").mean for e in section.entries), reverse=True)
     assert numbers(page.column(4)) == [float(f"{100 * mean:.1f}") for mean in means]
     assert page.run(SORTED, "score") == "descending"
@@ -121,19 +99,14 @@ def test_back_goes_back(page: Any, folder: Path) -> None:
     page.wait("return document.querySelector('h2').innerText === 'All settings'")
 
 
-def test_a_number_leads_to_its_cells_and_how_to_run_them_again(page: Any, folder: Path, made_up_board: Board) -> None:
+def test_a_number_leads_to_its_cells_and_how_to_run_them_again(page: Any, folder: Path, section: Section) -> None:
     page.open(folder, SECTION)
     page.click("a[id^='method-bise']")
     page.wait("return document.querySelector('dialog').open")
     assert page.texts("dialog h2") == ["bise"]
-    assert page.texts("dialog details > summary")[:3] == [
-        "Seed 0: " + page.texts("dialog details > summary")[0].removeprefix("Seed 0: "),
-        "Seed 1: failed: diverged: loss is NaN",
-        page.texts("dialog details > summary")[2],
-    ]
+    assert page.texts("dialog details > summary")[1] == "Seed 1: failed: diverged: loss is NaN"
     page.click("#cell-1 > summary")
     page.wait("return document.querySelector('#cell-1 .cell').innerText.includes('ValueError: NaN')")
-    (section,) = (s for s in made_up_board.sections if (s.task, s.rho, s.protocol) == ("colored_mnist", 0.99, "paper"))
     (entry,) = (entry for entry in section.entries if entry.method == "bise")
     shown = page.texts("#cell-1 .cell")[0]
     for text in (
@@ -146,7 +119,7 @@ def test_a_number_leads_to_its_cells_and_how_to_run_them_again(page: Any, folder
         assert text in shown
     page.click("#cell-0 > summary")
     page.wait("return document.querySelector('#cell-0 .cell').innerText.includes('worst_group_val')")
-    assert f"{100 * entry.cells[0]['unbiased_accuracy']:.1f}" in page.texts("#cell-0 > summary")[0]
+    assert f"{100 * entry.by_rule['unbiased_val'][0]['unbiased_accuracy']:.1f}" in page.texts("#cell-0 > summary")[0]
     (name,) = (name for name, other in entry_ids(section).items() if other is entry)
     page.open(folder, f"{SECTION}&open={section_id(section)}/{name}/1")
     page.wait(
@@ -212,12 +185,9 @@ def test_a_phone_needs_no_sideways_scrolling_of_the_page(page: Any, folder: Path
 
 @pytest.mark.parametrize("dark", [False, True])
 @pytest.mark.parametrize("address", ["", SECTION, f"{SECTION}&open="])
-def test_axe_finds_no_serious_barrier(page: Any, folder: Path, made_up_board: Board, address: str, dark: bool) -> None:
+def test_axe_finds_no_serious_barrier(page: Any, folder: Path, section: Section, address: str, dark: bool) -> None:
     axe = pytest.importorskip("axe_core_python.base", reason="axe-core-python is not installed").AXE_SCRIPT
     if address.endswith("open="):
-        (section,) = (
-            s for s in made_up_board.sections if (s.task, s.rho, s.protocol) == ("colored_mnist", 0.99, "paper")
-        )
         name = next(name for name, entry in entry_ids(section).items() if entry.method == "bise")
         address += f"{section_id(section)}/{name}/1"
     page.emulate(dark=dark)
@@ -233,88 +203,6 @@ def test_axe_finds_no_serious_barrier(page: Any, folder: Path, made_up_board: Bo
         if violation["impact"] in ("serious", "critical", "moderate")
     ]
     assert barriers == []
-
-
-def test_charts_appear_where_there_are_data_for_them(
-    page: Any, folder: Path, make_board: Callable[..., Board], make_rows: Callable[..., Any], tmp_path: Path
-) -> None:
-    page.open(folder, SECTION)
-    titles = set(page.texts("figure.chart h3"))
-    assert titles == {
-        "colored mnist: score as the bias gets stronger",
-        "Score against sparsity",
-        "Aligned against conflicting samples",
-        "Score against cost",
-        "ffw_structured: what γ does",
-        "Who beats whom, how surely",
-    }
-    report = {
-        "pruned_per_layer": {"conv1": 0.25, "conv2": 0.5},
-        "grad_cam": [{"label": "a seven", "input": CIRCLE, "before": CIRCLE, "after": "https://example.org/x.png"}],
-    }
-    rows = [
-        {**row, "diagnostics": json.dumps(report)} if row["method"] == "bise" and row["status"] == "done" else row
-        for row in make_rows(seeds=3)
-        if row["task"] == "celeba" and row["method"] in ("vanilla", "bise")
-    ]
-    build(make_board(rows), tmp_path / "page")
-    page.open(tmp_path / "page")
-    assert {"Pruned share per layer", "Where models look (Grad-CAM)"} <= set(page.texts("figure.chart h3"))
-    assert page.run("return [...document.querySelectorAll('.tints tbody td')].map((c) => c.innerText)")[-2:] == [
-        "25",
-        "50",
-    ]
-    assert page.run("return [...document.images].map((i) => i.getAttribute('src'))") == [CIRCLE, CIRCLE, ""]
-    assert "ffw_structured: what γ does" not in page.texts("figure.chart h3")
-
-
-def test_charts_tell_their_data_in_words(page: Any, folder: Path, made_up_board: Board) -> None:
-    page.open(folder, SECTION)
-    script = """
-        const figure = [...document.querySelectorAll('figure.chart')].find((f) => f.innerText.includes(arguments[0]));
-        figure.querySelector('details').open = true;
-        return new Promise((done) => setTimeout(() => done(
-          [...figure.querySelectorAll('tbody tr')].map((row) => [...row.children].map((cell) => cell.innerText))), 50));
-    """
-    (section,) = (s for s in made_up_board.sections if (s.task, s.rho, s.protocol) == ("colored_mnist", 0.99, "paper"))
-    expected = [
-        [entry.label]
-        + [
-            f"{100 * entry.summary(name, 'unbiased_val').mean:.1f}"
-            for name in ("aligned_accuracy", "conflicting_accuracy")
-        ]
-        for entry in section.entries
-    ]
-    assert sorted(page.run(script, "Aligned against")) == sorted(expected)
-    swept = [
-        [f"{entry.params['gamma']:g}"] + [f"{100 * entry.summary(section.headline, 'unbiased_val').mean:.1f}"]
-        for entry in section.entries
-        if "gamma" in entry.params
-    ]
-    assert [row[:2] for row in page.run(script, "what γ does")] == sorted(swept, key=lambda row: float(row[0]))
-    labels = page.run("return [...document.querySelectorAll('figure.chart svg')].map((s) => [s.role, s.ariaLabel])")
-    assert labels
-    assert all(kind == "img" and text for kind, text in labels)
-
-
-def test_marks_of_a_chart_lie_where_their_numbers_say(page: Any, folder: Path) -> None:
-    page.open(folder, SECTION)
-    script = """
-        const figure = [...document.querySelectorAll('figure.chart')].find((f) => f.innerText.includes('Aligned against'));
-        return [...figure.querySelectorAll('.mark')].map((mark) => {
-          const [x, y] = mark.getAttribute('transform').match(/-?[\\d.]+/g).map(Number);
-          const [a, c] = mark.dataset.tip.match(/: [\\d.]+/g).map((text) => Number(text.slice(2)));
-          return { x, y, a, c };
-        });
-    """
-    marks = page.run(script)
-    assert len(marks) == 16
-    low, high = min(marks, key=lambda m: m["a"]), max(marks, key=lambda m: m["a"])
-    for mark in marks:
-        for place, value in (("x", "a"), ("y", "c")):
-            share = (mark[value] - low[value]) / (high[value] - low[value])
-            expected = low[place] + share * (high[place] - low[place])
-            assert mark[place] == pytest.approx(expected, abs=1.0)
 
 
 @pytest.mark.parametrize(
