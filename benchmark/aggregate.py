@@ -6,6 +6,7 @@ schema version, the code version and the definitions of metrics and rules.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -97,8 +98,12 @@ def aggregate(store: Store, expected: dict[str, Cell]) -> Aggregation:
             result.damaged.append(str(error))
             continue
         if record.key not in seen:  # records come before failures
+            try:
+                result.rows.extend(list(_rows(record)))
+            except (ValueError, LookupError, zlib.error) as error:
+                result.damaged.append(f"the counts of {path} are damaged ({error}); delete it and run the sweep again")
+                continue
             seen.add(record.key)
-            result.rows.extend(_rows(record))
     result.rows.extend({**_identity(cell), "status": "missing"} for key, cell in expected.items() if key not in seen)
     return result
 

@@ -73,7 +73,7 @@ class Cell:
 
 def as_dict(params: Any) -> dict[str, Any]:
     """A parameter dataclass as plain JSON values."""
-    plain: dict[str, Any] = msgspec.to_builtins(params)
+    plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(params))
     return plain
 
 
@@ -117,7 +117,7 @@ def make_cell(
         task=task.name,
         task_version=task.version,
         task_params=as_dict(task.params),
-        rho=rho,
+        rho=None if rho is None else float(rho),
         method=method_name,
         method_version=method.version,
         params=as_dict(method.params),

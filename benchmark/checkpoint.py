@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import io
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import Any, Protocol
 
 import torch
 
-from benchmark.files import atomic_path
+from benchmark.files import write_atomic
+from benchmark.randomness import global_random_state, set_global_random_state
 
 
 class Stateful(Protocol):
@@ -67,9 +69,7 @@ class Checkpoint:
         self._phases[phase] = progress
         stop = self.should_stop()
         if stop or time.monotonic() - self._saved_at >= self.every:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with atomic_path(self.path) as temporary:
-                torch.save(self._phases, temporary)
+            write_torch(self.path, self._phases)
             self._saved_at = time.monotonic()
         if stop:
             raise Interrupted(f"stopped on request; {self.path.name} holds the progress")
@@ -113,7 +113,7 @@ class Epochs:
         if saved is not None:
             done, self._stopped = saved["done"], saved["stopped"]
             _restore(self._state, saved["state"])
-            _set_global_random_state(saved["random"])
+            set_global_random_state(saved["random"])
         while done < self._total and not self._stopped:
             yield done + 1
             done += 1
@@ -125,7 +125,7 @@ class Epochs:
                 "done": done,
                 "stopped": self._stopped,
                 "state": state,
-                "random": _global_random_state(),
+                "random": global_random_state(),
             }
             self._checkpoint.store(self._phase, progress)
 
@@ -145,12 +145,8 @@ def _restore(state: State, saved: dict[str, Any]) -> None:
             item.load_state_dict(saved[name])
 
 
-def _global_random_state() -> list[torch.Tensor]:
-    """Inside a cell the global torch generators are isolated and seeded; layers such as dropout draw from them."""
-    return [torch.get_rng_state(), *torch.cuda.get_rng_state_all()]
-
-
-def _set_global_random_state(saved: list[torch.Tensor]) -> None:
-    torch.set_rng_state(saved[0])
-    if len(saved) - 1 == torch.cuda.device_count():
-        torch.cuda.set_rng_state_all(saved[1:])
+def write_torch(path: Path, value: Any) -> None:
+    """``torch.save`` in one atomic step; a full disk raises the ``OSError`` that torch makes another error of."""
+    buffer = io.BytesIO()
+    torch.save(value, buffer)
+    write_atomic(path, buffer.getvalue())

@@ -1,7 +1,8 @@
 """Claims: a cell in progress belongs to one worker, on one machine or on many that share a file system.
 
 A claim is a small file, created atomically, that says who works on the cell and is rewritten by a heartbeat. A worker
-that died leaves its claim behind; it is taken over at once if it ran on this machine, else when the heartbeat is old.
+that died leaves its claim behind. If it ran on this machine, the system knows that it is gone and its claim is taken
+over at once; of a worker elsewhere only the age of its heartbeat is known.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
@@ -53,9 +55,13 @@ class Owner:
         """Whether it runs, or ran, on this machine."""
         return self.host == socket.gethostname()
 
+    def is_known(self) -> bool:
+        """Whether this machine's system can say if it lives."""
+        return self.is_here() and self.born >= 0
+
     def is_dead(self) -> bool:
         """Whether it ran on this machine and is gone."""
-        return self.is_here() and _born(self.pid) != self.born
+        return self.is_known() and _born(self.pid) != self.born
 
     def supervisor_is_gone(self) -> bool:
         """Whether nobody who could have seen it die is known to live."""
@@ -91,9 +97,10 @@ class Claim:
 
     def _beat(self) -> None:
         while not self._released.wait(HEARTBEAT_SECONDS):
-            if not self._is_mine():
-                return  # taken over: this worker was believed dead
-            write_atomic(self._path, msgspec.json.encode(self._owner))
+            with suppress(OSError):  # a full disk, or a network file system that is away: the next beat may succeed
+                if not self._is_mine():
+                    return  # taken over: this worker was believed dead
+                write_atomic(self._path, msgspec.json.encode(self._owner))
 
     def __enter__(self) -> Claim:
         """The claim itself."""
@@ -150,29 +157,33 @@ class Claims:
 
     def _is_stale(self, path: Path) -> bool:
         owner = _read(path)
-        if owner is None:
-            return False  # released meanwhile
-        return owner.is_dead() or self._now() - _modified(path) > STALE_SECONDS
+        if owner is not None and owner.is_known():
+            return owner.is_dead()
+        return self._now() - _modified(path) > STALE_SECONDS
 
     def _now(self) -> float:
-        """The file system's clock: workers' own clocks may differ."""
+        """The file system's clock: workers' own clocks may differ. Who may not write there only has its own."""
         clock = self._folder / f".clock.{os.getpid()}"
-        clock.touch()
-        now = clock.stat().st_mtime
-        clock.unlink(missing_ok=True)
-        return now
+        try:
+            clock.touch()
+            return clock.stat().st_mtime
+        except OSError:
+            return time.time()
+        finally:
+            with suppress(OSError):
+                clock.unlink()
 
 
 def _create(path: Path, owner: Owner) -> bool:
     """Create a claim with its content in one step, also on network file systems: a hard link fails if it exists."""
     temporary = path.with_name(f".{path.name}.{owner.token}")
-    temporary.write_bytes(msgspec.json.encode(owner))
     try:
+        temporary.write_bytes(msgspec.json.encode(owner))
         os.link(temporary, path)
     except FileExistsError:
         return False
     finally:
-        temporary.unlink()
+        temporary.unlink(missing_ok=True)
     return True
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import types
 import typing
 from pathlib import Path
@@ -19,9 +20,10 @@ def convert(value: Any, kind: type[T], where: str) -> T:
     """``value`` (parsed YAML or JSON) as an instance of ``kind``.
 
     Raises:
-        ConfigError: A value has the wrong type; says which, where, and what was expected.
+        ConfigError: A value has the wrong type or is not finite; says which, where, and what was expected.
         UnknownNameError: A key that ``kind`` does not have; says the nearest one.
     """
+    _refuse_non_finite(value, where)
     _refuse_unknown_keys(value, kind, where)
     try:
         return msgspec.convert(value, kind)
@@ -29,12 +31,23 @@ def convert(value: Any, kind: type[T], where: str) -> T:
         raise ConfigError(f"{where}: {str(error).replace(' - at `$', ' - at `')}") from error
 
 
+def _refuse_non_finite(value: Any, where: str) -> None:
+    """JSON has no NaN and no infinity: in a key they would be the same as ``None``."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ConfigError(f"{where} is {value}; expected a finite number")
+    if isinstance(value, dict):
+        for key, item in value.items():
+            _refuse_non_finite(item, f"{where}.{key}")
+    elif isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            _refuse_non_finite(item, f"{where}[{index}]")
+
+
 def _refuse_unknown_keys(value: Any, kind: Any, where: str) -> None:
     origin = typing.get_origin(kind)
     if origin in (typing.Union, types.UnionType):
         for part in typing.get_args(kind):
-            if dataclasses.is_dataclass(part) and isinstance(value, dict):
-                _refuse_unknown_keys(value, part, where)
+            _refuse_unknown_keys(value, part, where)
     elif origin in (list, tuple) and isinstance(value, list | tuple):
         for index, item in enumerate(value):
             _refuse_unknown_keys(item, typing.get_args(kind)[0], f"{where}[{index}]")
@@ -60,8 +73,10 @@ def read_yaml(path: Path) -> Any:
     from ruamel.yaml.error import YAMLError
 
     try:
-        return YAML(typ="safe", pure=True).load(path.read_text())
+        return YAML(typ="safe", pure=True).load(path.read_text("utf-8"))
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not a text file in UTF-8: {error}") from error
     except YAMLError as error:
         raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error

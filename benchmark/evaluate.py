@@ -8,6 +8,7 @@ from torch import nn
 
 from benchmark.counts import Groups, IntArray
 from benchmark.data import Data
+from benchmark.errors import DivergedError
 
 EVALUATION_BATCH = 1000
 
@@ -21,12 +22,26 @@ def flat_bias(b: torch.Tensor, values: tuple[int, ...]) -> torch.Tensor:
 
 
 @torch.inference_mode()
-def predictions(model: nn.Module, data: Data) -> torch.Tensor:
-    """The predicted class of every sample (N,), in eval mode; the model's mode is restored."""
+def predictions(model: nn.Module, data: Data, classes: int | None = None) -> torch.Tensor:
+    """The predicted class of every sample (N,), in eval mode; the model's mode is restored.
+
+    Raises:
+        DivergedError: Logits are NaN or infinite; argmax would silently turn them into some class.
+        ValueError: The model does not give ``classes`` logits per sample.
+    """
     training = model.training
     model.eval()
-    predicted = [model(batch.x).argmax(1) for batch in data.ordered(EVALUATION_BATCH)]
+    predicted = []
+    finite = torch.ones((), dtype=torch.bool, device=data.device)
+    for batch in data.ordered(EVALUATION_BATCH):
+        logits = model(batch.x)
+        if classes is not None and logits.shape != (len(batch.y), classes):
+            raise ValueError(f"expected logits of shape {(len(batch.y), classes)}, got {tuple(logits.shape)}")
+        finite &= torch.isfinite(logits).all()
+        predicted.append(logits.argmax(1))
     model.train(training)
+    if not bool(finite):
+        raise DivergedError("logits are NaN or infinite; a smaller learning rate may help")
     return torch.cat(predicted) if predicted else torch.zeros(0, dtype=torch.int64, device=data.device)
 
 

@@ -1,33 +1,35 @@
-"""Run cells on this machine: in this process, or in a pool of worker processes that survives their deaths."""
+"""Run cells on this machine: in this process, or in worker processes that may die without harm to the others."""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
 import signal
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, wait
-from contextlib import contextmanager
+from contextlib import suppress
 from dataclasses import dataclass
-from multiprocessing.synchronize import Event as ProcessEvent
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import ForkServerContext, SpawnContext
+from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from benchmark.cell import Cell
 from benchmark.claims import Claims
 from benchmark.errors import DebiasBenchError
 from benchmark.planner import Plan
 from benchmark.registry import load_plugin_file
+from benchmark.stopping import Stop, stopped_by_signals
 from benchmark.store import Store
 from benchmark.worker import POISON_LIMIT, Outcome, Worker
 
-if TYPE_CHECKING:
-    from pebble import ProcessPool
-
 BUSY_POLL_SECONDS = 0.5
+GRACE_SECONDS = 5.0
+"""What a worker gets to stop after its current epoch when the run is given up."""
+PRELOADED = ["torch", "torch._dynamo", "torch.utils.flop_counter"]
+"""Imported once, in the process that CPU workers are forked from: a worker then starts in a fraction of a second."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,17 @@ class WorkersDieError(DebiasBenchError):
     """Worker processes cannot even start."""
 
 
+class ResultsUnwritableError(DebiasBenchError):
+    """The results folder cannot be written: no cell could leave a record."""
+
+    def __init__(self, results: Path, error: OSError) -> None:
+        """``error`` is what the operating system said."""
+        super().__init__(
+            f"cannot write to {results}: {error.strerror or error}. Finished cells are safe; make room (or mend the "
+            "folder's permissions) and run again."
+        )
+
+
 def execute(plan: Plan, options: Options) -> Iterator[Event]:
     """Run the cells of a plan, yielding what happens to them.
 
@@ -81,7 +94,7 @@ def execute(plan: Plan, options: Options) -> Iterator[Event]:
     early; a second signal kills.
 
     Raises:
-        OSError: The results folder cannot be written.
+        ResultsUnwritableError: The disk is full, say.
         WorkersDieError: Worker processes die before they start on a cell.
     """
     if options.jobs == 0:
@@ -90,16 +103,28 @@ def execute(plan: Plan, options: Options) -> Iterator[Event]:
 
 
 def _in_process(plan: Plan, options: Options) -> Iterator[Event]:
-    stop = threading.Event()
-    worker = _worker(options, None, stop.is_set)
-    with _signals(stop.set):
+    stop = Stop()
+    worker = _worker(options, None, lambda: stop.asked)
+    with stopped_by_signals(stop):
         for cell in plan.to_run:
             began = time.monotonic()
-            while (outcome := worker.attempt(cell)) == "busy" and not stop.wait(BUSY_POLL_SECONDS):
-                pass
+            try:
+                while (outcome := worker.attempt(cell)) == "busy" and not stop.asked:
+                    time.sleep(BUSY_POLL_SECONDS)
+            except OSError as error:
+                raise ResultsUnwritableError(options.results, error) from error
             yield Event(cell, outcome, time.monotonic() - began)
-            if stop.is_set():
+            if stop.asked:
                 return
+
+
+@dataclass
+class _Hand:
+    """A worker process and the parent's end of its pipe; no two workers share a pipe or a lock."""
+
+    process: BaseProcess
+    pipe: Connection
+    cell: Cell | None = None
 
 
 class _Pool:
@@ -111,66 +136,95 @@ class _Pool:
         self._claims = Claims(options.results / "claims")
         self._waiting = deque(plan.to_run)
         self._missing = {key: set(starts) for key, starts in plan.upstream.items()}
+        self._not_before: dict[str, float] = {}
+        self._hands: list[_Hand] = []
+        self._stop = Stop()
         self._deaths_at_start = 0
 
     def run(self) -> Iterator[Event]:
-        from pebble import ProcessPool
-
-        context = multiprocessing.get_context("spawn")
-        stop = context.Event()
-        running: dict[Future[tuple[Outcome, float]], Cell] = {}
-        pool = ProcessPool(self._options.jobs, 0, _start_worker, (self._options, os.getpid(), stop), context)
         try:
-            with _signals(stop.set):
-                while (self._waiting or running) and not (stop.is_set() and not running):
-                    if not stop.is_set():
-                        self._submit(pool, running)
-                    ended, _ = wait(running, timeout=BUSY_POLL_SECONDS, return_when=FIRST_COMPLETED)
-                    for future in ended:
-                        event = self._settle(future, running.pop(future))
-                        if event is not None:
-                            yield event
-            pool.close()
+            with stopped_by_signals(self._stop):
+                told = False
+                while self._busy() or (self._waiting and not self._stop.asked):
+                    if not self._stop.asked:
+                        self._hand_out()
+                    elif not told:
+                        self._tell_to_stop()
+                        told = True
+                    for pipe in wait([hand.pipe for hand in self._busy()], BUSY_POLL_SECONDS):
+                        yield from self._settle(next(hand for hand in self._hands if hand.pipe is pipe))
         finally:
-            pool.stop()
-            pool.join()
+            self._dismiss()
 
-    def _submit(self, pool: ProcessPool, running: dict[Future[tuple[Outcome, float]], Cell]) -> None:
-        """Keep one cell in reserve for each worker; more would only make the parent slow."""
+    def _busy(self) -> list[_Hand]:
+        return [hand for hand in self._hands if hand.cell is not None]
+
+    def _hand_out(self) -> None:
+        """Give every idle worker a cell; start workers while there are more cells than workers."""
+        while len(self._busy()) < self._options.jobs and (cell := self._next()) is not None:
+            hand = next((hand for hand in self._hands if hand.cell is None), None) or self._start()
+            hand.cell = cell
+            with suppress(ConnectionError):  # it has died: its pipe will say so
+                hand.pipe.send(cell)
+
+    def _next(self) -> Cell | None:
+        """The first waiting cell whose turn has come."""
+        now = time.monotonic()
         for _ in range(len(self._waiting)):
-            if len(running) >= 2 * self._options.jobs:
-                return
             cell = self._waiting.popleft()
-            if self._missing.get(cell.key):
-                self._waiting.append(cell)
-            else:
-                running[pool.schedule(_attempt, (cell,))] = cell
+            if not self._missing.get(cell.key) and self._not_before.get(cell.key, now) <= now:
+                return cell
+            self._waiting.append(cell)
+        return None
 
-    def _settle(self, future: Future[tuple[Outcome, float]], cell: Cell) -> Event | None:
-        from pebble import ProcessExpired
+    def _start(self) -> _Hand:
+        # a process that has loaded torch may be forked, unless it has spoken to a GPU
+        forking, spawning = multiprocessing.get_context("forkserver"), multiprocessing.get_context("spawn")
+        context: ForkServerContext | SpawnContext = forking if self._options.device == "cpu" else spawning
+        context.set_forkserver_preload(PRELOADED)
+        ours, theirs = context.Pipe()
+        process = context.Process(target=_serve, args=(theirs, self._options, os.getpid()))
+        process.start()
+        theirs.close()
+        hand = _Hand(process, ours)
+        self._hands.append(hand)
+        return hand
 
-        error = future.exception()
-        if isinstance(error, ProcessExpired):
-            return self._bury(error.pid, error.exitcode, cell)
-        if error is not None:
-            raise error
-        outcome, seconds = future.result()
+    def _settle(self, hand: _Hand) -> Iterator[Event]:
+        """Take a worker's answer, or bury it."""
+        cell, hand.cell = hand.cell, None
+        if cell is None:
+            return
+        try:
+            answer: tuple[Outcome, float] | OSError = hand.pipe.recv()
+        except (EOFError, ConnectionResetError):
+            yield self._bury(hand, cell)
+            return
+        if isinstance(answer, OSError):
+            raise ResultsUnwritableError(self._options.results, answer)
+        outcome, seconds = answer
         self._deaths_at_start = 0
         if outcome == "busy":
+            self._not_before[cell.key] = time.monotonic() + BUSY_POLL_SECONDS
+        if outcome == "busy" or (outcome == "interrupted" and not self._stop.asked):
             self._waiting.append(cell)
-            return None
+            return
         if outcome != "interrupted":
             for starts in self._missing.values():
                 starts.discard(cell.key)
-        return Event(cell, outcome, seconds)
+        yield Event(cell, outcome, seconds)
 
-    def _bury(self, pid: int | None, code: int, cell: Cell) -> Event:
+    def _bury(self, hand: _Hand, cell: Cell) -> Event:
         """Note which cell a worker died with, and let it be tried again."""
+        self._hands.remove(hand)
+        hand.process.join()
+        code = hand.process.exitcode or 0
         cause = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-        held = self._claims.held_by(pid) if pid is not None else []
+        held = self._claims.held_by(hand.process.pid or 0)
         if held:
-            self._store.note_death(held[0], cause)
-        else:
+            with suppress(OSError):  # a full disk; the cell's next worker will say so
+                self._store.note_death(held[0], cause)
+        elif not self._stop.asked:
             self._deaths_at_start += 1
             if self._deaths_at_start >= POISON_LIMIT * self._options.jobs:
                 raise WorkersDieError(
@@ -179,24 +233,43 @@ class _Pool:
         self._waiting.append(cell)
         return Event(cell, "died", detail=cause)
 
+    def _tell_to_stop(self) -> None:
+        for hand in self._busy():
+            with suppress(ConnectionError):
+                hand.pipe.send(None)
 
-_this_worker: Worker | None = None
+    def _dismiss(self) -> None:
+        """End all workers: idle ones at once, busy ones after their epoch, or at once if this is a second signal."""
+        for hand in self._hands:
+            hand.pipe.close()
+        deadline = time.monotonic() + (0 if self._stop.asked and self._busy() else GRACE_SECONDS)
+        for hand in self._hands:
+            hand.process.join(max(0, deadline - time.monotonic()))
+            hand.process.kill()
+            hand.process.join()
 
 
-def _start_worker(options: Options, supervisor: int, stop: ProcessEvent) -> None:
-    """Set up a worker process; it ignores Ctrl-C, which its supervisor handles, and stops if that one is gone."""
-    global _this_worker
+def _serve(pipe: Connection, options: Options, supervisor: int) -> None:
+    """The life of a worker process: run the cells that come through the pipe until it closes.
+
+    Anything that comes while a cell runs, the pipe's end included, asks the worker to stop after the current epoch. So
+    does SIGTERM, for whoever ends a group of processes signals its workers too. Ctrl-C is left to the supervisor.
+    """
+    stop = Stop()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: stop.ask())
     for path in options.plugins:
         load_plugin_file(path)
-    _this_worker = _worker(options, supervisor, lambda: stop.is_set() or os.getppid() != supervisor)
-
-
-def _attempt(cell: Cell) -> tuple[Outcome, float]:
-    if _this_worker is None:
-        raise RuntimeError("called outside a worker process")
-    began = time.monotonic()
-    return _this_worker.attempt(cell), time.monotonic() - began
+    worker = _worker(options, supervisor, lambda: stop.asked or pipe.poll())
+    with suppress(EOFError, ConnectionError):
+        while not stop.asked and (cell := pipe.recv()) is not None:
+            began = time.monotonic()
+            answer: tuple[Outcome, float] | OSError
+            try:
+                answer = (worker.attempt(cell), time.monotonic() - began)
+            except OSError as error:
+                answer = OSError(error.errno, error.strerror or str(error))
+            pipe.send(answer)
 
 
 def _worker(options: Options, supervisor: int | None, should_stop: Callable[[], bool]) -> Worker:
@@ -209,26 +282,3 @@ def _worker(options: Options, supervisor: int | None, should_stop: Callable[[], 
         checkpoint_seconds=options.checkpoint_seconds,
         should_stop=should_stop,
     )
-
-
-@contextmanager
-def _signals(on_first: Callable[[], None]) -> Iterator[None]:
-    """The first SIGINT or SIGTERM calls ``on_first``; the next one acts as usual. Only the main thread may set them."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def handle(_number: int, _frame: object) -> None:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
-        on_first()
-
-    for number in previous:
-        signal.signal(number, handle)
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)

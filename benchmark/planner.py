@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
 
 from benchmark.cell import Cell, upstream_cells
-from benchmark.store import Store
-
-State = Literal["done", "failed", "missing"]
+from benchmark.store import State, Store
 
 
 @dataclass(frozen=True)
@@ -30,6 +27,14 @@ class Plan:
     def count(self, state: State) -> int:
         """How many cells of the sweep are in this state."""
         return sum(found == state for found in self.states.values())
+
+
+def with_upstream(cells: Iterable[Cell]) -> dict[str, Cell]:
+    """Cells by key, and those that they start from."""
+    found: dict[str, Cell] = {}
+    for cell in cells:
+        found |= {**with_upstream(upstream_cells(cell).values()), cell.key: cell}
+    return found
 
 
 def make_plan(cells: Iterable[Cell], store: Store) -> Plan:

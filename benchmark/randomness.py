@@ -11,7 +11,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -39,6 +39,34 @@ def torch_stream(*dimensions: Dimension) -> torch.Generator:
     return torch.Generator().manual_seed(stream_seed(*dimensions))
 
 
+def global_random_state() -> dict[str, Any]:
+    """The states of the global generators of torch, NumPy and ``random``, as plain values and tensors."""
+    import random
+
+    import torch
+
+    numpy_state: Any = np.random.get_state()  # noqa: NPY002
+    return {
+        "python": random.getstate(),
+        "numpy": tuple(part.tolist() if isinstance(part, np.ndarray) else part for part in numpy_state),
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if _gpu_in_use() else [],
+    }
+
+
+def set_global_random_state(state: dict[str, Any]) -> None:
+    """Bring the global generators back to a state; those of GPUs only if as many were in use then."""
+    import random
+
+    import torch
+
+    random.setstate(state["python"])
+    np.random.set_state(state["numpy"])  # noqa: NPY002
+    torch.set_rng_state(state["torch"])
+    if state["cuda"] and len(state["cuda"]) == torch.cuda.device_count():
+        torch.cuda.set_rng_state_all(state["cuda"])
+
+
 @contextmanager
 def isolated(*dimensions: Dimension) -> Iterator[None]:
     """Code inside may use the global generators of torch, NumPy and ``random``; all are restored afterwards.
@@ -50,14 +78,17 @@ def isolated(*dimensions: Dimension) -> Iterator[None]:
 
     import torch
 
-    seed = stream_seed(*dimensions)
-    python_state, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002
+    seed, outside = stream_seed(*dimensions), global_random_state()
     try:
-        with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-            torch.manual_seed(seed)
-            np.random.seed(seed % 2**32)  # noqa: NPY002
-            random.seed(seed)
-            yield
+        torch.manual_seed(seed)
+        np.random.seed(seed % 2**32)  # noqa: NPY002
+        random.seed(seed)
+        yield
     finally:
-        random.setstate(python_state)
-        np.random.set_state(numpy_state)  # noqa: NPY002
+        set_global_random_state(outside)
+
+
+def _gpu_in_use() -> bool:
+    import torch
+
+    return bool(torch.cuda.is_initialized())  # type: ignore[no-untyped-call]

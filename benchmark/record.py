@@ -18,7 +18,7 @@ class Candidate:
 
     Attributes:
         label: Unique within the cell.
-        info: Numbers that the method reported of it.
+        info: Numbers that the method reported of it; ``None`` for NaN and infinity, which JSON does not have.
         selectable: Whether selection rules may choose it; otherwise it is scored for diagnosis only.
         sparsity: Share of the weights of its convolutions and linear layers that are exactly zero or belong to
             masked units.
@@ -26,7 +26,7 @@ class Candidate:
     """
 
     label: str
-    info: dict[str, float] = field(default_factory=dict)
+    info: dict[str, float | None] = field(default_factory=dict)
     selectable: bool = True
     sparsity: float = 0.0
     macs: int = 0

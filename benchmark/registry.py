@@ -7,6 +7,7 @@ through an entry point of an installed package (groups ``debias_bench.methods``,
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import importlib.util
 import inspect
@@ -15,12 +16,12 @@ import warnings
 from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import ClassVar, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from benchmark.errors import PluginError, UnknownNameError
 from benchmark.method import Method
 from benchmark.source import Source
-from benchmark.task import Task
+from benchmark.task import NoParams, Task
 
 
 class Named(Protocol):
@@ -41,6 +42,7 @@ class Registry(Generic[T]):
         self.group = group
         self.base = base
         self._classes: dict[str, type[T]] = {}
+        self._checked: set[str] = set()
 
     def register(self, plugin: type[T]) -> type[T]:
         """Class decorator.
@@ -52,9 +54,8 @@ class Registry(Generic[T]):
         name = getattr(plugin, "name", None)
         if not isinstance(name, str) or not name.isidentifier():
             raise PluginError(f"{self.kind} {where} needs a class variable name, a Python identifier; got {name!r}")
-        if inspect.isabstract(plugin):
-            missing = ", ".join(sorted(getattr(plugin, "__abstractmethods__", ())))
-            raise PluginError(f"{self.kind} {name!r} ({where}) does not implement {missing}")
+        if problem := self._unfinished(plugin):
+            raise PluginError(f"{self.kind} {name!r} ({where}) {problem}")
         known = self._classes.get(name)
         if known is not None and (known.__module__, known.__qualname__) != (plugin.__module__, plugin.__qualname__):
             raise PluginError(
@@ -63,6 +64,18 @@ class Registry(Generic[T]):
             )
         self._classes[name] = plugin
         return plugin
+
+    def _unfinished(self, plugin: type[T]) -> str | None:
+        """What a class still lacks to be a plugin of this kind."""
+        if inspect.isabstract(plugin):
+            return f"does not implement {', '.join(sorted(plugin.__abstractmethods__))}"
+        if missing := [name for name in inspect.get_annotations(self.base) if not hasattr(plugin, name)]:
+            return f"does not set {', '.join(missing)}"
+        params = getattr(plugin, "Params", None)
+        if params is not None and not dataclasses.is_dataclass(params):
+            return "has Params that are no dataclass"
+        required = [field.name for field in dataclasses.fields(params or NoParams) if not _has_default(field)]
+        return f"has parameters without a default: {', '.join(required)}" if required else None
 
     @cached_property
     def _entry_points(self) -> dict[str, list[EntryPoint]]:
@@ -83,12 +96,15 @@ class Registry(Generic[T]):
             UnknownNameError: There is none; says the nearest name.
             PluginError: It cannot be loaded, or two packages define it.
         """
-        if name not in self._classes or len(self._entry_points.get(name, ())) > 1:
+        if name not in self._checked:
             self._load(name)
+            self._checked.add(name)
         return self._classes[name]
 
     def _load(self, name: str) -> None:
         points = self._entry_points.get(name, [])
+        if not points and name in self._classes:
+            return
         if not points:
             raise UnknownNameError(self.kind, name, self.names())
         if len(points) > 1:
@@ -96,13 +112,15 @@ class Registry(Generic[T]):
             raise PluginError(f"{self.kind} {name!r} is defined twice: by {places}; uninstall one")
         try:
             plugin = points[0].load()
+        except PluginError:
+            raise
         except Exception as error:
             raise PluginError(
                 f"{self.kind} {name!r} cannot be loaded from {points[0].value}: {type(error).__name__}: {error}"
             ) from error
         if not (inspect.isclass(plugin) and issubclass(plugin, self.base)):
             raise PluginError(f"{self.kind} {name!r}: {points[0].value} is not a subclass of {self.base.__name__}")
-        if plugin.name != name:
+        if getattr(plugin, "name", name) != name:
             raise PluginError(
                 f"{self.kind} {name!r}: {points[0].value} calls itself {plugin.name!r}; make the names equal"
             )
@@ -117,6 +135,10 @@ class Registry(Generic[T]):
             except PluginError as error:
                 warnings.warn(str(error), stacklevel=2)
         return loaded
+
+
+def _has_default(field: dataclasses.Field[Any]) -> bool:
+    return field.default is not dataclasses.MISSING or field.default_factory is not dataclasses.MISSING
 
 
 TASKS: Registry[Task] = Registry("task", "debias_bench.tasks", Task)  # type: ignore[type-abstract]

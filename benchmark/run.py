@@ -15,9 +15,8 @@ import torch
 from torch import nn
 
 from benchmark.artifacts import Artifact
-from benchmark.checkpoint import Checkpoint, Epochs, State
+from benchmark.checkpoint import Checkpoint, Epochs, State, write_torch
 from benchmark.data import MEMORY_FORMATS, Data
-from benchmark.files import atomic_path
 from benchmark.network import Network, build_network
 from benchmark.protocol import Protocol
 from benchmark.randomness import Dimension, torch_stream
@@ -181,10 +180,9 @@ class Run:
                 top of a module.
             label: Unique within the cell; an offer with the label of an earlier one takes its place.
             selectable: ``False`` for a model that is no result of the method and should be scored for diagnosis only.
-            info: Numbers for the record (``tau=0.1``).
+            info: Numbers for the record (``tau=0.1``), of any kind that ``float`` takes.
         """
         known = self.offers.get(label)
         path = known.path if known is not None else self.offers.spool / f"{len(self.offers):05d}.pt"
-        with atomic_path(path) as temporary:
-            torch.save(model, temporary)
-        self.offers[label] = Offer(label, path, selectable, dict(info))
+        write_torch(path, model)
+        self.offers[label] = Offer(label, path, selectable, {name: float(value) for name, value in info.items()})

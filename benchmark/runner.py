@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import resource
 import sys
 import time
@@ -18,6 +19,7 @@ from benchmark.cost import compacted, count_weights, measure_cost
 from benchmark.counts import Groups, IntArray, PackedCounts
 from benchmark.data import Data
 from benchmark.environment import environment
+from benchmark.errors import DivergedError
 from benchmark.evaluate import count, predictions
 from benchmark.method import Method
 from benchmark.network import Network
@@ -57,6 +59,8 @@ def run_cell(
         Exception: Whatever the task or the method raises.
     """
     torch.set_num_threads(worker.threads)
+    if worker.device.startswith("cuda"):  # so that the GPU is seeded alike in a process's first cell and in later ones
+        torch.cuda.init()  # type: ignore[no-untyped-call]
     task, method = task_of(cell), method_of(cell)
     work = worker.store.work_folder(cell.key)
     checkpoint = Checkpoint(work / "checkpoint.pt", worker.checkpoint_seconds, worker.should_stop)
@@ -149,12 +153,25 @@ def _score(offers: Sequence[Offer], cell: Cell, task: Task, worker: Worker) -> d
     tables: dict[SplitName, IntArray] = {}
     for name in (name for name in EVALUATED if name in task.splits):
         data = Data(task.split(name, cell.setting(worker.data_root)), task.inputs(), device, layout, with_bias=True)
-        tables[name] = np.stack([count(predictions(o.load(device), data), data, groups_of(task)) for o in offers])
+        tables[name] = np.stack([_table(offer, data, groups_of(task)) for offer in offers])
     return tables
 
 
 def _accelerator(device: str) -> str | None:
     return torch.cuda.get_device_name(device) if torch.device(device).type == "cuda" else None
+
+
+def _table(offer: Offer, data: Data, groups: Groups) -> IntArray:
+    """Counts (C, B, C) of a candidate.
+
+    Raises:
+        DivergedError: It gives logits that are NaN or infinite.
+        ValueError: It does not give a logit per class.
+    """
+    try:
+        return count(predictions(offer.load(data.device), data, groups.classes), data, groups)
+    except DivergedError as error:
+        raise DivergedError(f"candidate {offer.label!r}: {error}") from error
 
 
 def _sample(inputs: Inputs, device: str) -> torch.Tensor:
@@ -170,7 +187,7 @@ def _candidate(offer: Offer, sample: torch.Tensor) -> Candidate:
     cost = measure_cost(compacted(model), sample)
     return Candidate(
         label=offer.label,
-        info=offer.info,
+        info={name: value if math.isfinite(value) else None for name, value in offer.info.items()},
         selectable=offer.selectable,
         sparsity=1 - cost.nonzero / dense if dense else 0.0,
         macs=cost.macs,

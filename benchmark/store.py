@@ -6,7 +6,7 @@ artifacts/ab/<key>.<checksum>.safetensors
 deaths/ab/<key>             a line for each worker that died with the cell
 claims/<key>                cells in progress
 work/<key>/                 checkpoint and candidates of a cell in progress
-sweeps/<name>.yaml          sweeps that were run here, to know what is missing
+sweeps/<name>.json          sweeps that were run here, to know what is missing
 """
 
 from __future__ import annotations
@@ -15,12 +15,15 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
 from benchmark.errors import ResultCorruptError
 from benchmark.files import write_atomic
-from benchmark.record import Record
+from benchmark.record import SCHEMA_VERSION, Record
+
+State = Literal["done", "failed", "missing"]
 
 _decoder = msgspec.json.Decoder(Record)
 
@@ -67,6 +70,12 @@ class Store:
             except FileNotFoundError:
                 continue
         return None
+
+    def state(self, key: str) -> State:
+        """What is known of one cell."""
+        if _ends_as_record(self.record_path(key)):
+            return "done"
+        return "failed" if _ends_as_record(self.failure_path(key)) else "missing"
 
     def finished(self) -> set[str]:
         """Keys of the finished cells."""
@@ -125,6 +134,8 @@ def read_record(path: Path) -> Record:
         record = _decoder.decode(content)
     except (msgspec.DecodeError, ValueError) as error:
         raise ResultCorruptError(f"record {path} is damaged ({error}); delete it and run the sweep again") from error
+    if record.schema != SCHEMA_VERSION:
+        raise ResultCorruptError(f"record {path} has layout {record.schema}, this version reads {SCHEMA_VERSION}")
     if record.key != path.stem or record.cell.key != record.key:
         raise ResultCorruptError(f"record {path} does not belong to its key; delete it and run the sweep again")
     return record
@@ -144,7 +155,10 @@ def _complete_files(folder: Path) -> Iterator[str]:
                 yield entry.name.removesuffix(".json")
 
 
-def _ends_as_record(path: str) -> bool:
-    with open(path, "rb") as file:  # noqa: PTH123  (100,000 times a run: the plain call is the fast one)
-        size = os.fstat(file.fileno()).st_size
-        return size > 2 and os.pread(file.fileno(), 2, size - 2) == b"}\n"
+def _ends_as_record(path: str | Path) -> bool:
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123  (100,000 times a run: the plain call is the fast one)
+            size = os.fstat(file.fileno()).st_size
+            return size > 2 and os.pread(file.fileno(), 2, size - 2) == b"}\n"
+    except FileNotFoundError:
+        return False  # a failure may be replaced by a result at any time

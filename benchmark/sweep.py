@@ -16,6 +16,8 @@ from benchmark.protocol import Protocol, protocol_named
 from benchmark.registry import TASKS
 from benchmark.task import Task
 
+NOT_EMPTY = msgspec.Meta(min_length=1)
+
 
 @dataclass(frozen=True)
 class TaskEntry:
@@ -28,7 +30,7 @@ class TaskEntry:
     """
 
     name: str
-    rho: list[float] | None = None
+    rho: Annotated[list[float], NOT_EMPTY] | None = None
     params: dict[str, Any] = field(default_factory=dict)
 
 
@@ -44,7 +46,7 @@ class MethodEntry:
 
     name: str
     params: dict[str, Any] = field(default_factory=dict)
-    grid: dict[str, list[Any]] = field(default_factory=dict)
+    grid: dict[str, Annotated[list[Any], NOT_EMPTY]] = field(default_factory=dict)
 
     def variants(self) -> list[dict[str, Any]]:
         """The parameters of each combination of the grid."""
@@ -70,9 +72,9 @@ class Sweep:
         description: For people.
     """
 
-    tasks: list[str | TaskEntry]
-    methods: list[str | MethodEntry]
-    seeds: Annotated[int, msgspec.Meta(ge=1)] | list[int] = 3
+    tasks: Annotated[list[str | TaskEntry], NOT_EMPTY]
+    methods: Annotated[list[str | MethodEntry], NOT_EMPTY]
+    seeds: Annotated[int, msgspec.Meta(ge=1)] | Annotated[list[int], NOT_EMPTY] = 3
     protocol: str = "paper"
     precision: Precision = "fp32"
     description: str = ""

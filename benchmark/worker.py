@@ -60,19 +60,17 @@ class Worker:
         Raises:
             OSError: The results folder cannot be written (a full disk, say): no cell could leave a record.
         """
-        outcome = self._known(cell.key)
-        if outcome is not None:
-            return outcome
+        known = self.store.state(cell.key)
+        if known != "missing":
+            return known
+        if self.should_stop():
+            return "interrupted"
         claim = self._claims().acquire(cell.key, cell.title)
         if claim is None:
             return "busy"
         with claim:
-            return self._known(cell.key) or self._run(cell, claim)
-
-    def _known(self, key: str) -> Outcome | None:
-        if self.store.record_path(key).exists():
-            return "done"
-        return "failed" if self.store.failure_path(key).exists() else None
+            known = self.store.state(cell.key)  # another worker may have finished it before the claim
+            return known if known != "missing" else self._run(cell, claim)
 
     def _run(self, cell: Cell, claim: Claim) -> Outcome:
         """Run a claimed cell and store its record; whatever goes wrong with it is a failed record."""
@@ -88,12 +86,18 @@ class Worker:
                 record = run_cell(cell, upstream, self, claim.say)
         except Interrupted:
             return "interrupted"
-        except Exception as error:
-            if isinstance(error, OSError) and error.errno in UNWRITABLE:
+        except (Exception, SystemExit) as error:  # a method's exit() must not end the sweep
+            if self._cannot_write(error):
                 raise
             record = failed_record(cell, failure_of(error), self.device, self.threads)
         self.store.write(record)
         return record.status
+
+    def _cannot_write(self, error: BaseException) -> bool:
+        """Whether the results folder is to blame; the system names no file where writing to an open one failed."""
+        if not isinstance(error, OSError) or error.errno not in UNWRITABLE:
+            return False
+        return error.filename is None or Path(str(error.filename)).resolve().is_relative_to(self.store.root.resolve())
 
     def _poisoned(self, cell: Cell, claim: Claim) -> Failure | None:
         """The failure of a cell that has killed too many workers."""
@@ -120,7 +124,7 @@ class Worker:
             path = self.store.artifact(start.key)
             if path is not None:
                 return load_artifact(path, start.key)
-            if self.store.failure_path(start.key).exists():
+            if self.store.state(start.key) == "failed":
                 raise UpstreamError(f"{start.title} ({start.key}) has failed; mend it, then run with --retry-failed")
             if self.should_stop():
                 raise Interrupted(f"stopped while waiting for {start.title}")
@@ -129,8 +133,15 @@ class Worker:
                 time.sleep(UPSTREAM_POLL_SECONDS)
                 continue
             with claim:
-                if self.store.artifact(start.key) is None and self._run(start, claim) == "interrupted":
-                    raise Interrupted(f"stopped while making {start.title}")
+                if self.store.artifact(start.key) is not None:
+                    continue
+                outcome = self._run(start, claim)
+            if outcome == "interrupted":
+                raise Interrupted(f"stopped while making {start.title}")
+            if outcome == "failed":
+                raise UpstreamError(f"{start.title} ({start.key}) has failed; mend it, then run with --retry-failed")
+            if self.store.artifact(start.key) is None:
+                raise UpstreamError(f"{start.title} leaves no artifact; {start.method} must set keeps_artifact")
 
     def _claims(self) -> Claims:
         return Claims(self.store.root / "claims", self.supervisor or os.getpid())

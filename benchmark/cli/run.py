@@ -11,7 +11,7 @@ from benchmark.cli.options import data_option, plugin_option, results_option
 from benchmark.cli.progress import report
 from benchmark.executor import Options, execute
 from benchmark.manifest import write_manifest
-from benchmark.planner import make_plan
+from benchmark.planner import make_plan, with_upstream
 from benchmark.store import Store
 from benchmark.sweep import expand, read_sweep
 
@@ -55,7 +55,7 @@ def run(
     expansion = expand(parsed, data_root)
     write_manifest(store, sweep.stem, parsed, expansion)
     if retry_failed:
-        for key in store.failed() & {cell.key for cell in expansion.cells}:
+        for key in store.failed() & set(with_upstream(expansion.cells)):
             store.forget_failure(key)
     plan = make_plan(expansion.cells, store)
     done, failed = plan.count("done"), plan.count("failed")
@@ -65,12 +65,7 @@ def run(
     for pair in expansion.not_applicable:
         click.echo(f"  not applicable: {pair.method} on {pair.task}: {pair.reason}")
     options = Options(results, data_root, jobs, device, threads, plugins, checkpoint_seconds)
-    try:
-        report(execute(plan, options), len(plan.to_run))
-    except OSError as error:
-        raise click.ClickException(
-            f"cannot write to {results}: {error.strerror or error}. Finished cells are safe; make room and run again."
-        ) from error
+    report(execute(plan, options), len(plan.to_run))
     after = make_plan(expansion.cells, store)
     click.echo(
         f"{sweep.stem}: {after.count('done')} done, {after.count('failed')} failed, {after.count('missing')} missing"

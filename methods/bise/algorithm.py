@@ -6,9 +6,7 @@ epochs per temperature) becomes ``protocol.epochs(n)``; the number of temperatur
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
 from functools import partial
-from typing import Any
 
 import torch
 from torch.nn import functional
@@ -16,7 +14,6 @@ from torch.nn import functional
 from benchmark.checkpoint import Stateful
 from benchmark.data import Batch
 from benchmark.run import Run
-from benchmark.task import Recipe
 from benchmark.training import Loss, cross_entropy, fit
 from methods.bise import MaskParams
 from methods.bise.labels import BiasLabels
@@ -24,6 +21,7 @@ from methods.shared.bias_head import BiasHead, HeadSettings, cache
 from methods.shared.gated import Gated, GatedUnits
 from methods.shared.gates import hard
 from methods.shared.mask_training import Penalty, train_masks
+from methods.shared.recipes import vanilla_recipe
 from methods.shared.schedules import levels
 
 
@@ -47,13 +45,6 @@ def extract(run: Run, params: MaskParams, labels: BiasLabels) -> None:
 
         fit(run, network, run.train, recipe, phase="fine-tuning", loss=loss, on_epoch=on_epoch)
     run.offer(network, "final", pruned_share=share)
-
-
-def vanilla_recipe(run: Run, departures: dict[str, Any]) -> Recipe:
-    """How the vanilla network was trained: the reference recipe with the departures from it that name its fields."""
-    names = {field.name for field in fields(Recipe)}
-    chosen = {name: value for name, value in departures.items() if name in names}
-    return replace(run.problem.reference, **chosen).under(run.problem.protocol)
 
 
 def reweighted(weights: torch.Tensor) -> Loss:

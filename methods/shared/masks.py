@@ -6,6 +6,7 @@ layer norm, its statistics are taken over the kept units only and the outputs of
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from torch import nn
 from torch.utils.hooks import RemovableHandle
 
 from benchmark.network import Network, Site
+from methods.shared.physical import compact
 
 PREFIX = "mask."
 
@@ -127,6 +129,19 @@ class MaskedNetwork(Network):
         self.mask = UnitMasks(kept)
         for site in kept:
             _attach(self, site, self.mask)
+
+    def compact(self) -> Network:
+        """A smaller network of its own, without the masked units, that computes the same.
+
+        Raises:
+            ConfigError: Masked units go through layers that cannot be shrunk.
+        """
+        plain = copy.deepcopy(self)
+        for module in plain.modules():
+            hooks = module._forward_hooks
+            for key in [key for key, hook in hooks.items() if isinstance(hook, _ScaleUnits | _NormKept)]:
+                del hooks[key]
+        return compact(plain, {site.module: self.mask[site.module] for site in self.sites})
 
 
 def read_masks(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
