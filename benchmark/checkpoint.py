@@ -32,6 +32,13 @@ class Interrupted(Exception):  # noqa: N818
     """The cell was asked to stop; its checkpoint is saved and it can go on later."""
 
 
+def write_torch(path: Path, value: Any) -> None:
+    """``torch.save`` in one atomic step; a full disk raises the ``OSError`` that torch makes another error of."""
+    buffer = io.BytesIO()
+    torch.save(value, buffer)
+    write_atomic(path, buffer.getvalue())
+
+
 class Checkpoint:
     """The saved progress of one cell: for each training phase the epochs done and the state after them.
 

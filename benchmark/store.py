@@ -24,6 +24,7 @@ from benchmark.files import write_atomic
 from benchmark.record import SCHEMA_VERSION, Record
 
 State = Literal["done", "failed", "missing"]
+STATES: tuple[State, ...] = ("done", "failed", "missing")
 
 _decoder = msgspec.json.Decoder(Record)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import warnings
 from typing import Any
@@ -63,6 +64,11 @@ class LazyGroup(click.Group):
             return super().invoke(ctx)
         except DebiasBenchError as error:
             raise click.ClickException(str(error)) from error
+        except OSError as error:  # a full disk, a folder that may not be written, …
+            if error.errno == errno.EPIPE:
+                raise  # the reader of our output has gone: click ends quietly
+            reason = error.strerror or str(error)
+            raise click.ClickException(f"{error.filename}: {reason}" if error.filename else reason) from error
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
