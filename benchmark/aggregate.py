@@ -17,8 +17,8 @@ from typing import Any
 import msgspec
 
 from benchmark.cell import Cell, as_dict
+from benchmark.code import code_version
 from benchmark.counts import Groups, IntArray, PackedCounts
-from benchmark.environment import code_version
 from benchmark.errors import DebiasBenchError, ResultCorruptError
 from benchmark.files import atomic_path
 from benchmark.metrics import METRICS, combination_accuracies, score

@@ -150,10 +150,3 @@ def _restore(state: State, saved: dict[str, Any]) -> None:
             item.set_state(saved[name])
         else:
             item.load_state_dict(saved[name])
-
-
-def write_torch(path: Path, value: Any) -> None:
-    """``torch.save`` in one atomic step; a full disk raises the ``OSError`` that torch makes another error of."""
-    buffer = io.BytesIO()
-    torch.save(value, buffer)
-    write_atomic(path, buffer.getvalue())

@@ -48,6 +48,10 @@ class Store:
         """For the checkpoint and the candidates of a cell in progress."""
         return self.root / "work" / key
 
+    def checkpoint_path(self, key: str) -> Path:
+        """Where the progress of an interrupted cell is."""
+        return self.work_folder(key) / "checkpoint.pt"
+
     def write(self, record: Record) -> Path:
         """Store a record; a finished one replaces an earlier failure of the cell."""
         failed = record.status == "failed"
@@ -113,6 +117,13 @@ class Store:
             return self._deaths_path(key).read_text().splitlines()
         except FileNotFoundError:
             return []
+
+    def progressed_since(self, key: str, time: float) -> bool:
+        """Whether a cell in progress has saved a checkpoint after this Unix time."""
+        try:
+            return self.checkpoint_path(key).stat().st_mtime > time
+        except FileNotFoundError:
+            return False
 
     def forget_failure(self, key: str) -> None:
         """Let a failed cell be tried again."""
