@@ -6,6 +6,8 @@ artifacts/ab/<key>.<checksum>.safetensors
 deaths/ab/<key>             a line for each worker that died with the cell
 claims/<key>                cells in progress
 work/<key>/                 checkpoint and candidates of a cell in progress
+submissions/<id>/           what was sent to a cluster: packs of cells, their jobs, what these printed
+code/<fingerprint>/         the code that these jobs run
 sweeps/<name>.json          sweeps that were run here, to know what is missing
 """
 
@@ -94,6 +96,10 @@ class Store:
         """The files of all records, finished and failed, damaged ones included."""
         for folder in ("records", "failures"):
             yield from sorted((self.root / folder).glob("??/*.json"))
+
+    def finished_files(self) -> Iterator[Path]:
+        """The files of the finished cells."""
+        yield from (self.root / "records").glob("??/*.json")
 
     def artifact(self, key: str) -> Path | None:
         """The file of a cell's artifact, if it is there."""
