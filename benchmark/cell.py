@@ -12,7 +12,7 @@ import msgspec
 
 from benchmark.config import convert
 from benchmark.errors import NotApplicableError
-from benchmark.method import Method
+from benchmark.method import Method, Supervision
 from benchmark.protocol import Protocol
 from benchmark.registry import METHODS, TASKS
 from benchmark.task import Setting, Task
@@ -135,3 +135,12 @@ def upstream_cells(cell: Cell) -> dict[str, Cell]:
         role: make_cell(task, cell.rho, start.method, start.params, cell.seed, cell.protocol, cell.precision)
         for role, start in method_of(cell).upstream().items()
     }
+
+
+def supervision_of(cell: Cell) -> Supervision:
+    """What a cell is given, with what the cells were given that it starts from: a mask may tell of bias labels."""
+    declared = [METHODS.get(cell.method).supervision, *map(supervision_of, upstream_cells(cell).values())]
+    return Supervision(
+        bias_labels=any(supervision.bias_labels for supervision in declared),
+        unbiased_split=any(supervision.unbiased_split for supervision in declared),
+    )

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from benchmark.artifacts import Artifact, save_artifact
-from benchmark.cell import Cell, method_of, task_of
+from benchmark.cell import Cell, method_of, supervision_of, task_of
 from benchmark.checkpoint import Checkpoint
 from benchmark.cost import compacted, count_weights, measure_cost
 from benchmark.counts import Groups, IntArray, PackedCounts
@@ -87,7 +87,7 @@ def run_cell(
         cell=cell,
         key=cell.key,
         status="done",
-        supervision=method.supervision,
+        supervision=supervision_of(cell),
         groups=groups_of(task),
         environment=environment(worker.device, worker.threads, _accelerator(worker.device)),
         finished_at=datetime.now(UTC).isoformat(timespec="seconds"),

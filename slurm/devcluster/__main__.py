@@ -35,15 +35,9 @@ def main() -> None:
 @main.command()
 @_dir
 @click.option("--nodes", default=2, show_default=True, help="How many nodes, each with one GPU (a stand-in).")
-@click.option(
-    "--cpus-per-node", type=int, help="CPUs of each node; an even share of the machine if not given."
-)
-@click.option(
-    "--memory", type=int, help="Memory of each node in MB; an even share of the machine if not given."
-)
-@click.option(
-    "--max-array-size", default=11, show_default=True, help="SLURM's MaxArraySize; real clusters: 1001."
-)
+@click.option("--cpus-per-node", type=int, help="CPUs of each node; an even share of the machine if not given.")
+@click.option("--memory", type=int, help="Memory of each node in MB; an even share of the machine if not given.")
+@click.option("--max-array-size", default=11, show_default=True, help="SLURM's MaxArraySize; real clusters: 1001.")
 @click.option("--install", is_flag=True, help="Install the Debian packages first, where any is missing.")
 def start(
     directory: Path,
@@ -63,9 +57,7 @@ def start(
         f"{settings.memory_per_node} MB and 1 GPU each; partitions {', '.join(PARTITIONS)}; "
         f"MaxArraySize {settings.max_array_size}."
     )
-    click.echo(
-        "To use it:  " + " ".join(f"export {name}={value}" for name, value in running.environment.items())
-    )
+    click.echo("To use it:  " + " ".join(f"export {name}={value}" for name, value in running.environment.items()))
     click.echo(f"To stop it: python -m slurm.devcluster stop --dir {directory}")
 
 

@@ -117,6 +117,4 @@ def _status(layout: Layout, settings: Settings) -> Status:
 
 def _require_root(layout: Layout) -> None:
     if os.geteuid() != 0:
-        raise DevClusterError(
-            f"the processes of {layout.dir} are root's, and this is user {os.geteuid()}: use sudo"
-        )
+        raise DevClusterError(f"the processes of {layout.dir} are root's, and this is user {os.geteuid()}: use sudo")

@@ -85,12 +85,7 @@ class Layout:
     def __post_init__(self) -> None:
         """Refuse a directory in which sockets or SLURM's white-space separated files would break."""
         text = str(self.dir)
-        if (
-            not self.dir.is_absolute()
-            or len(text) > _LONGEST_DIR
-            or not text.isascii()
-            or set(text) & set(" \t#=,\\$")
-        ):
+        if not self.dir.is_absolute() or len(text) > _LONGEST_DIR or not text.isascii() or set(text) & set(" \t#=,\\$"):
             raise DevClusterError(
                 f"--dir is {text!r}; expected an absolute path of at most {_LONGEST_DIR} ASCII characters, "
                 "without white space or any of # = , \\ $ (it holds sockets and is named in SLURM's files)"
@@ -161,9 +156,7 @@ def render(settings: Settings, layout: Layout, gpus: dict[str, Path], ports: lis
         "memory_per_cpu": settings.memory_per_node // settings.cpus_per_node,
         "munge_socket": layout.munge_socket,
         "node_lines": "\n".join(nodes),
-        "partition_lines": "\n".join(
-            f"PartitionName={name} Nodes=ALL {rest}" for name, rest in PARTITIONS.items()
-        ),
+        "partition_lines": "\n".join(f"PartitionName={name} Nodes=ALL {rest}" for name, rest in PARTITIONS.items()),
         "slurmctld_port": slurmctld_port,
         "slurmdbd_port": slurmdbd_port,
     }

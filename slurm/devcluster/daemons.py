@@ -56,11 +56,13 @@ def _start_munged(layout: Layout) -> None:
 
 def _start_mariadb(layout: Layout) -> None:
     """Make and start a database that only root can reach, through its socket."""
-    # Little is stored, and what a crash loses does not matter: the next start makes a new database.
     common = [
         "--no-defaults",
         "--user=root",
         f"--datadir={layout.dir / 'database'}",
+        # A mariadbd that starts deletes others' temporary tables from the directory that it shares with them.
+        f"--tmpdir={layout.dir / 'tmp'}",
+        # Little is stored, and what a crash loses does not matter: the next start makes a new database.
         "--innodb-log-file-size=4M",
     ]
     install = [program("mariadb-install-db"), *common, "--skip-name-resolve", "--skip-test-db"]

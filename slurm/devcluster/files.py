@@ -29,6 +29,7 @@ def create(settings: Settings, layout: Layout) -> None:
         ("state", 0o700),
         ("munge", 0o755),
         ("database", 0o700),
+        ("tmp", 0o700),
     ):
         (layout.dir / name).mkdir()
         (layout.dir / name).chmod(mode)
@@ -53,11 +54,7 @@ def refuse_foreign(layout: Layout) -> None:
     Raises:
         DevClusterError: there is something, and it is neither a cluster's directory nor an empty one.
     """
-    if (
-        load(layout) is None
-        and layout.dir.exists()
-        and (not layout.dir.is_dir() or any(layout.dir.iterdir()))
-    ):
+    if load(layout) is None and layout.dir.exists() and (not layout.dir.is_dir() or any(layout.dir.iterdir())):
         raise DevClusterError(
             f"{layout.dir} is not a devcluster's (there is no {layout.state.name} in it) and is left alone; "
             "name another --dir"
@@ -100,9 +97,7 @@ def _free_ports(count: int) -> list[int]:
             free.append(port)
         if len(free) == count:
             return free
-    raise DevClusterError(
-        f"no {count} free ports between 20000 and 32000; end what listens there (see ss -lt)"
-    )
+    raise DevClusterError(f"no {count} free ports between 20000 and 32000; end what listens there (see ss -lt)")
 
 
 def _write(path: Path, content: bytes, mode: int) -> None:

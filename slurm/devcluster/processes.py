@@ -22,6 +22,9 @@ JOB = "job"
 _GRACE = 3.0
 _LONGEST_STOP = 30.0
 _LONGEST_START = 60.0
+_LONGEST_EXEC = 2.0
+_ENV_START = 47
+"""Where the address of the environment stands in /proc/<pid>/stat, after the name (field 50 of proc(5))."""
 
 
 def spawn(role: str, command: list[str], layout: Layout, extra: Mapping[str, str] | None = None) -> None:
@@ -76,9 +79,7 @@ def end(layout: Layout) -> int:
     while alive := owned(layout):
         waited = time.monotonic() - began
         if waited > _LONGEST_STOP:
-            raise DevClusterError(
-                f"these processes of {layout.dir} do not end: {alive}; look at them with ps"
-            )
+            raise DevClusterError(f"these processes of {layout.dir} do not end: {alive}; look at them with ps")
         # Asked once, told later: until the last slurmd is gone, new ones may appear.
         for pid in alive if waited > _GRACE else set(alive) - seen:
             _send(pid, signal.SIGKILL if waited > _GRACE else signal.SIGTERM)
@@ -105,8 +106,30 @@ def wait_until(ready: Callable[[], bool], role: str, layout: Layout) -> None:
 
 
 def _environment(entry: Path) -> dict[str, str]:
-    text = (entry / "environ").read_bytes().decode(errors="replace")
+    """Read a process's environment, also when it is just changing its program and has none for a moment."""
+    content = (entry / "environ").read_bytes()
+    deadline = time.monotonic() + _LONGEST_EXEC
+    while not content and _of_a_program(entry) and time.monotonic() < deadline:
+        before = _environment_address(entry)
+        content = (entry / "environ").read_bytes()
+        if before == _environment_address(entry) != "0":
+            break  # settled: its environment is what was read, if only nothing
+        time.sleep(0.002)
+    text = content.decode(errors="replace")
     return dict(variable.split("=", 1) for variable in text.split("\0") if "=" in variable)
+
+
+def _of_a_program(entry: Path) -> bool:
+    """Tell a living process from a dead one and from a thread of the kernel, which have no program."""
+    try:
+        (entry / "exe").readlink()
+    except OSError:
+        return False
+    return True
+
+
+def _environment_address(entry: Path) -> str:
+    return (entry / "stat").read_text(errors="replace").rpartition(")")[2].split()[_ENV_START]
 
 
 def _tail(path: Path) -> list[str]:

@@ -28,9 +28,7 @@ _PROGRAMS = (
     ),
     *("munge", "sacctmgr", "sbatch", "scontrol", "sinfo"),
 )
-_SEARCH_PATH = os.pathsep.join(
-    [os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/bin"]
-)
+_SEARCH_PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/bin"])
 
 
 class DevClusterError(RuntimeError):

@@ -20,15 +20,11 @@ SLEEP_AT_FIRST = 'echo run ${SLURM_RESTART_COUNT:-0}; [ -n "$SLURM_RESTART_COUNT
 
 
 def command(*words: str, **options: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        words, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, **options
-    )
+    return subprocess.run(words, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, **options)
 
 
 def submit(script: str, output: Path, *options: str) -> str:
-    done = command(
-        "sbatch", "--parsable", "--open-mode=append", f"--output={output}", *options, "--wrap", script
-    )
+    done = command("sbatch", "--parsable", "--open-mode=append", f"--output={output}", *options, "--wrap", script)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
@@ -42,9 +38,7 @@ def eventually(check: Callable[[], bool], seconds: float = 40) -> bool:
 
 def accounted(job: str) -> list[tuple[str, str]]:
     """State and exit code of every run of a job, as slurmdbd has them."""
-    done = command(
-        "sacct", "--duplicates", "-X", "--noheader", "--parsable2", "--format=State,ExitCode", "-j", job
-    )
+    done = command("sacct", "--duplicates", "-X", "--noheader", "--parsable2", "--format=State,ExitCode", "-j", job)
     assert done.returncode == 0, done.stderr
     return [tuple(line.split("|")) for line in done.stdout.splitlines()]
 
@@ -91,9 +85,7 @@ def over_time_job(devcluster: DevCluster, open_dir: Path) -> str:
         return submit("sleep 300", open_dir / "over_time", "--time=0:05", "--nodelist=dev1")
 
 
-def test_each_node_runs_a_batch_job_and_numbers_its_gpu_from_zero(
-    slurm_cluster: DevCluster, tmp_path: Path
-) -> None:
+def test_each_node_runs_a_batch_job_and_numbers_its_gpu_from_zero(slurm_cluster: DevCluster, tmp_path: Path) -> None:
     script = "echo $SLURMD_NODENAME $CUDA_VISIBLE_DEVICES"
     jobs = [
         subprocess.Popen(
@@ -113,13 +105,19 @@ def test_each_node_runs_a_batch_job_and_numbers_its_gpu_from_zero(
     assert [text(tmp_path / node) for node in ("dev1", "dev2")] == ["dev1 0\n", "dev2 0\n"]
 
 
+def test_daemons_keep_their_files_to_their_own_directory(slurm_cluster: DevCluster) -> None:
+    daemons = [pid for pid in daemons_of(slurm_cluster.dir).values() if pid is not None]
+    opened = {str(fd.readlink()) for pid in daemons for fd in Path(f"/proc/{pid}/fd").iterdir()}
+    files = {name for name in opened if name.startswith("/") and name != "/dev/null"}
+    assert len(files) > 10
+    assert [name for name in files if not name.startswith(f"{slurm_cluster.dir}/")] == []
+
+
 def test_a_gpu_serves_one_job_at_a_time(slurm_cluster: DevCluster, tmp_path: Path) -> None:
     script = "date +%s.%N; sleep 2; date +%s.%N"
     jobs = [submit(script, tmp_path / name, "--nodelist=dev2", "--gpus=1") for name in "ab"]
     assert all(ends_as(job, "COMPLETED", "0:0") for job in jobs)
-    (_, first_end), (second_start, _) = sorted(
-        [float(line) for line in text(tmp_path / name).split()] for name in "ab"
-    )
+    (_, first_end), (second_start, _) = sorted([float(line) for line in text(tmp_path / name).split()] for name in "ab")
     assert second_start >= first_end
 
 
@@ -146,12 +144,8 @@ def test_sacct_tells_the_exit_code_of_a_failed_job(slurm_cluster: DevCluster, tm
     assert ends_as(submit("exit 3", tmp_path / "out"), "FAILED", "3:0")
 
 
-def test_a_job_over_its_memory_is_killed_and_accounted_as_failed(
-    slurm_cluster: DevCluster, tmp_path: Path
-) -> None:
-    script = (
-        f"{sys.executable} -S -c 'import time; block = bytearray(200 << 20); time.sleep(60)'; echo survived"
-    )
+def test_a_job_over_its_memory_is_killed_and_accounted_as_failed(slurm_cluster: DevCluster, tmp_path: Path) -> None:
+    script = f"{sys.executable} -S -c 'import time; block = bytearray(200 << 20); time.sleep(60)'; echo survived"
     job = submit(script, tmp_path / "out", "--mem=50")
     assert ends_as(job, "FAILED", "0:9", seconds=20)
     assert "exceeded memory limit" in text(tmp_path / "out")
@@ -169,9 +163,7 @@ def test_a_requeued_job_starts_again_within_seconds(slurm_cluster: DevCluster, t
     assert eventually(lambda: accounted(job) == [("REQUEUED", "0:0"), ("COMPLETED", "0:0")])
 
 
-def test_a_job_of_higher_priority_requeues_a_preemptible_one(
-    slurm_cluster: DevCluster, tmp_path: Path
-) -> None:
+def test_a_job_of_higher_priority_requeues_a_preemptible_one(slurm_cluster: DevCluster, tmp_path: Path) -> None:
     out = tmp_path / "out"
     lowly = submit(
         SLEEP_AT_FIRST,
@@ -204,9 +196,7 @@ def test_any_user_may_submit(slurm_cluster: DevCluster) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_submitit_array_jobs_return_results_from_both_nodes(
-    slurm_cluster: DevCluster, tmp_path: Path
-) -> None:
+def test_submitit_array_jobs_return_results_from_both_nodes(slurm_cluster: DevCluster, tmp_path: Path) -> None:
     def double(number: int) -> tuple[int, str]:
         import os
         import time

@@ -24,9 +24,7 @@ def values(text: str, key: str) -> list[str]:
 
 
 def test_slurm_conf_carries_the_settings() -> None:
-    text = render_for(Settings(nodes=2, cpus_per_node=4, memory_per_node=1000, max_array_size=11))[
-        "slurm.conf"
-    ]
+    text = render_for(Settings(nodes=2, cpus_per_node=4, memory_per_node=1000, max_array_size=11))["slurm.conf"]
     assert values(text, "MaxArraySize") == ["11"]
     assert values(text, "DefMemPerCPU") == ["250"]
     assert values(text, "SlurmctldPort") == ["7001"]

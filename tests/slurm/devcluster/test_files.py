@@ -20,10 +20,7 @@ def test_create_writes_what_load_finds_and_keeps_secrets_secret(tmp_path: Path) 
     layout = Layout(tmp_path / "c")
     files.create(Settings(nodes=2), layout)
     assert load(layout) == Settings(nodes=2)
-    modes = {
-        name: (layout.dir / name).stat().st_mode & 0o777
-        for name in ("slurmdbd.conf", "munge/key", "database")
-    }
+    modes = {name: (layout.dir / name).stat().st_mode & 0o777 for name in ("slurmdbd.conf", "munge/key", "database")}
     assert modes == {"slurmdbd.conf": 0o600, "munge/key": 0o600, "database": 0o700}
     assert layout.slurm_conf.stat().st_mode & 0o777 == 0o644
     assert (layout.dir / "munge" / "key").stat().st_size == 128

@@ -32,9 +32,7 @@ def test_stop_without_a_cluster_is_no_error(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("as_root")
 @pytest.mark.parametrize("verb", ["start", "stop"])
-def test_a_directory_with_other_things_survives(
-    verb: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_directory_with_other_things_survives(verb: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(requirements, "unmet", lambda: None)
     (tmp_path / "thesis.tex").touch()
     result = invoke(verb, "--dir", str(tmp_path))

@@ -47,15 +47,20 @@ def test_a_daemon_of_another_cluster_is_not_touched(layout: Layout, tmp_path: Pa
         processes.end(other)
 
 
-def test_a_process_that_ignores_the_request_is_killed(
-    layout: Layout, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_process_that_ignores_the_request_is_killed(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processes, "_GRACE", 0.2)
     script = "trap '' TERM; echo deaf; while :; do sleep 300; done"
     processes.spawn("deaf", ["sh", "-c", script], layout)
     processes.wait_until(lambda: "deaf" in layout.log("deaf").read_text(), "deaf", layout)
     processes.end(layout)
     assert roles(layout) == []
+
+
+def test_a_process_that_changes_its_program_is_found_all_the_while(layout: Layout) -> None:
+    script = '[ $1 -gt 0 ] && exec sh -c "$0" "$0" $(($1 - 1)); exec sleep 300'
+    processes.spawn("restless", ["sh", "-c", script, script, "500"], layout)
+    for _ in range(200):
+        assert roles(layout) == ["restless"]
 
 
 def test_a_job_belongs_to_the_cluster_and_a_users_shell_does_not(layout: Layout) -> None:
@@ -88,9 +93,7 @@ def test_waiting_for_a_node_shows_slurmds_own_log_too(layout: Layout) -> None:
         processes.wait_until(lambda: False, "slurmd-dev1", layout)
 
 
-def test_waiting_for_a_daemon_that_never_gets_ready_ends(
-    layout: Layout, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_waiting_for_a_daemon_that_never_gets_ready_ends(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processes, "_LONGEST_START", 0.2)
     processes.spawn("slow", ["sleep", "300"], layout)
     began = time.monotonic()
