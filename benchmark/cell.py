@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -72,8 +73,8 @@ class Cell:
 
 
 def as_dict(params: Any) -> dict[str, Any]:
-    """A parameter dataclass as plain JSON values."""
-    plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(params))
+    """A parameter dataclass as plain JSON values, defaults included (msgspec leaves them out of what it has built)."""
+    plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(dataclasses.asdict(params)))
     return plain
 
 
