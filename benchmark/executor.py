@@ -7,7 +7,7 @@ import os
 import signal
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
@@ -18,51 +18,20 @@ from typing import Literal
 
 from benchmark.cell import Cell
 from benchmark.claims import Claims
-from benchmark.errors import DebiasBenchError, PluginError
+from benchmark.errors import DebiasBenchError
+from benchmark.memory import largest_of_too_large
 from benchmark.planner import Plan
-from benchmark.processes import resident_bytes
-from benchmark.registry import broken_plugins, load_plugin_file
-from benchmark.stopping import Stop, ignore_warnings, stopped_by_signals, warnings_held_back
+from benchmark.serve import Options, make_worker, serve
+from benchmark.stopping import Stop, stopped_by_signals, warnings_held_back
 from benchmark.store import Store
-from benchmark.worker import POISON_LIMIT, Outcome, Worker
+from benchmark.worker import POISON_LIMIT, Outcome
 
 BUSY_POLL_SECONDS = 0.5
 GRACE_SECONDS = 5.0
 """What a worker gets to stop after its current epoch when the run is given up."""
-MEMORY_SHARE = 0.9
-"""Of the memory that workers may hold; above it the largest is ended, before a cluster ends the whole job."""
+MEMORY_POLL_SECONDS = 0.2
 PRELOADED = ["torch", "torch._dynamo", "torch.utils.flop_counter"]
 """Imported once, in the process that CPU workers are forked from: a worker then starts in a fraction of a second."""
-
-
-@dataclass(frozen=True)
-class Options:
-    """How to run cells here.
-
-    Attributes:
-        results: Results folder.
-        data_root: Where the owners' data sets are.
-        jobs: Worker processes; 0 runs the cells in this process.
-        device: For every worker, or several with commas between them, for which the workers take turns.
-        threads: Of torch, in each worker.
-        plugins: Files that register further tasks and methods.
-        checkpoint_seconds: Between two checkpoints inside a cell.
-        memory_bytes: What this process and its workers may hold together; ``None``: whatever the machine gives.
-    """
-
-    results: Path
-    data_root: Path
-    jobs: int = 1
-    device: str = "cpu"
-    threads: int = 1
-    plugins: tuple[Path, ...] = ()
-    checkpoint_seconds: float = 60.0
-    memory_bytes: int | None = None
-
-    @property
-    def devices(self) -> list[str]:
-        """One or more."""
-        return self.device.split(",")
 
 
 @dataclass(frozen=True)
@@ -113,7 +82,7 @@ def execute(plan: Plan, options: Options, stop: Stop | None = None) -> Iterator[
 
 
 def _in_process(plan: Plan, options: Options, stop: Stop) -> Iterator[Event]:
-    worker = _worker(options, options.devices[0], None, lambda: stop.asked)
+    worker = make_worker(options, options.devices[0], None, lambda: stop.asked)
     with stopped_by_signals(stop):
         for cell in plan.to_run:
             began = time.monotonic()
@@ -162,7 +131,7 @@ class _Pool:
                     elif not told:
                         self._tell_to_stop()
                         told = True
-                    for pipe in wait([hand.pipe for hand in self._busy()], BUSY_POLL_SECONDS):
+                    for pipe in wait([hand.pipe for hand in self._busy()], self._poll_seconds()):
                         yield from self._settle(next(hand for hand in self._hands if hand.pipe is pipe))
                     self._watch_memory()
         finally:
@@ -196,7 +165,7 @@ class _Pool:
         context: ForkServerContext | SpawnContext = forking if device == "cpu" else spawning
         context.set_forkserver_preload(PRELOADED)
         ours, theirs = context.Pipe()
-        process = context.Process(target=_serve, args=(theirs, self._options, device, os.getpid()))
+        process = context.Process(target=serve, args=(theirs, self._options, device, os.getpid()))
         with warnings_held_back():
             process.start()
         theirs.close()
@@ -251,17 +220,19 @@ class _Pool:
         with suppress(OSError):  # a full disk; the cell's next worker will say so
             self._store.note_death(key, cause)
 
+    def _poll_seconds(self) -> float:
+        return BUSY_POLL_SECONDS if self._options.memory_bytes is None else MEMORY_POLL_SECONDS
+
     def _watch_memory(self) -> None:
         """End the largest worker if all together hold too much."""
-        limit = self._options.memory_bytes
-        if limit is None:
+        if self._options.memory_bytes is None:
             return
-        held = {hand.process.pid or 0: resident_bytes(hand.process.pid or 0) for hand in self._busy()}
-        total = sum(held.values()) + resident_bytes(os.getpid())
-        if held and total > MEMORY_SHARE * limit:
-            pid = max(held, key=lambda pid: held[pid])
-            self._ended[pid] = f"out of memory: it held {held[pid] / 1e9:.2f} GB where {limit / 1e9:.2f} GB are for all"
-            next(hand for hand in self._hands if hand.process.pid == pid).process.kill()
+        workers = {hand.process.pid: hand for hand in self._busy() if hand.process.pid}
+        found = largest_of_too_large(workers, self._options.memory_bytes)
+        if found is not None:
+            pid, cause = found
+            self._ended[pid] = cause
+            workers[pid].process.kill()
 
     def _tell_to_stop(self) -> None:
         for hand in self._busy():
@@ -286,52 +257,3 @@ class _Pool:
         if held is not None and not self._store.progressed_since(held[0], held[1].since):
             began = time.time() - held[1].since
             self._note_death(held[0], f"out of time: no epoch ended in the {began:.0f} s that it had in its job")
-
-
-def _serve(pipe: Connection, options: Options, device: str, supervisor: int) -> None:
-    """The life of a worker process: run the cells that come through the pipe until it closes.
-
-    Anything that comes while a cell runs, the pipe's end included, asks the worker to stop after the current epoch. So
-    does SIGTERM, for whoever ends a group of processes signals its workers too. Ctrl-C and a cluster's warnings are
-    left to the supervisor. A plugin that cannot be loaded here fails the cells that need it, not the others.
-    """
-    stop = Stop()
-    ignore_warnings()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: stop.ask())
-    for path in options.plugins:
-        try:
-            load_plugin_file(path)
-        except PluginError as error:
-            broken_plugins.append(str(error))
-    if device != "cpu":
-        _check_device(device)
-    worker = _worker(options, device, supervisor, lambda: stop.asked or pipe.poll())
-    with suppress(EOFError, ConnectionError):
-        while not stop.asked and (cell := pipe.recv()) is not None:
-            began = time.monotonic()
-            answer: tuple[Outcome, float] | OSError
-            try:
-                answer = (worker.attempt(cell), time.monotonic() - began)
-            except OSError as error:
-                answer = OSError(error.errno, error.strerror or str(error))
-            pipe.send(answer)
-
-
-def _check_device(device: str) -> None:
-    """Die before the first cell where the device does not work: all cells would fail on it, one after the other."""
-    import torch
-
-    torch.zeros(1, device=device)
-
-
-def _worker(options: Options, device: str, supervisor: int | None, should_stop: Callable[[], bool]) -> Worker:
-    return Worker(
-        store=Store(options.results),
-        data_root=options.data_root,
-        device=device,
-        threads=options.threads,
-        supervisor=supervisor,
-        checkpoint_seconds=options.checkpoint_seconds,
-        should_stop=should_stop,
-    )

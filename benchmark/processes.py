@@ -13,12 +13,14 @@ def born(pid: int) -> int:
 
     Together with the pid it names a process for good: a recycled pid has another start time.
     """
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return -1
-    fields = stat.rpartition(")")[2].split()
-    return -1 if fields[0] in ("Z", "X") else int(fields[19])
+    fields = _stat(pid)
+    return -1 if not fields or fields[0] in ("Z", "X") else int(fields[19])
+
+
+def parent(pid: int) -> int | None:
+    """The process that started this one, as far as both live."""
+    fields = _stat(pid)
+    return int(fields[1]) if fields else None
 
 
 def resident_bytes(pid: int) -> int:
@@ -27,3 +29,11 @@ def resident_bytes(pid: int) -> int:
         return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE_BYTES
     except (FileNotFoundError, ProcessLookupError):
         return 0
+
+
+def _stat(pid: int) -> list[str]:
+    """The fields of ``/proc/<pid>/stat`` from the state on; none if there is no such process."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return []

@@ -21,8 +21,9 @@ import submitit
 from benchmark.code import code_root, code_version
 from benchmark.environment import JOB_VARIABLE
 from benchmark.errors import DebiasBenchError
-from benchmark.executor import Event, Options, execute
+from benchmark.executor import Event, execute
 from benchmark.planner import Plan
+from benchmark.serve import Options
 from benchmark.stopping import WARNINGS, Stop
 from benchmark.store import Store
 from slurm.scheduler import SchedulerError
