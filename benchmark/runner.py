@@ -66,8 +66,7 @@ def run_cell(
     if worker.device.startswith("cuda"):  # so that the GPU is seeded alike in a process's first cell and in later ones
         torch.cuda.init()  # type: ignore[no-untyped-call]
     task, method = task_of(cell), method_of(cell)
-    work = worker.store.work_folder(cell.key)
-    checkpoint = Checkpoint(work / "checkpoint.pt", worker.checkpoint_seconds, worker.should_stop)
+    checkpoint = Checkpoint(worker.store.checkpoint_path(cell.key), worker.checkpoint_seconds, worker.should_stop)
     streams: tuple[Dimension, ...] = (task.name, cell.rho, cell.seed)
     began = time.perf_counter()
     with isolated(*streams, "cell", method.name):
