@@ -19,12 +19,12 @@ def open_dir() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def devcluster(open_dir: Path) -> Iterator[DevCluster]:
-    """A SLURM of two nodes with 4 CPUs, 1000 MB and one GPU each; MaxArraySize is 11."""
+    """A SLURM of two nodes with 4 CPUs, 8000 MB and one GPU each; MaxArraySize is 11."""
     if (problem := requirements.unmet()) is not None:
         pytest.skip(f"no SLURM: {problem}")
     directory = open_dir / "session"
     try:
-        yield start(Settings(nodes=2, cpus_per_node=4, memory_per_node=1000, max_array_size=11), directory)
+        yield start(Settings(nodes=2, cpus_per_node=4, memory_per_node=8000, max_array_size=11), directory)
     finally:
         stop(directory)
 
