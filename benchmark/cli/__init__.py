@@ -20,9 +20,12 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "cancel": ("slurm.cli.cancel:cancel", "Cancel the jobs of a sweep or a results folder."),
     "retry": ("slurm.cli.retry:retry", "Let failed cells be tried again."),
     "aggregate": ("benchmark.cli.aggregate:aggregate", "Collect all records into one parquet table."),
-    "leaderboard": ("leaderboard.command:leaderboard", "Write the leaderboard of a results folder."),
+    "leaderboard": ("leaderboard.cli.leaderboard:leaderboard", "Write the leaderboard of a results folder."),
+    "diff": ("leaderboard.cli.difference:diff", "Say what differs between two leaderboards, and why."),
     "list": ("benchmark.cli.catalogue:list_", "List tasks, methods, data sources, protocols, metrics or rules."),
     "show": ("benchmark.cli.show:show", "Show a task with its counts and samples, a method's card, or a cell."),
+    "check-method": ("benchmark.cli.check:check_method", "Check that a method keeps what every method must."),
+    "check-task": ("benchmark.cli.check:check_task", "Check that a task keeps what every task must."),
     "data": ("benchmark.cli.data:data", "Fetch, verify and find data sets."),
     "doctor": ("benchmark.cli.doctor:doctor", "Say what is installed, which devices there are, which data are found."),
 }

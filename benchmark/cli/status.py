@@ -15,7 +15,7 @@ from benchmark.claims import Claims, Owner
 from benchmark.digest import Digests
 from benchmark.errors import ResultCorruptError
 from benchmark.estimate import Estimates
-from benchmark.manifest import read_manifests, staleness
+from benchmark.manifest import Staleness, read_manifests
 from benchmark.store import Store
 
 CellState = Literal["done", "running", "queued", "failed", "missing", "stale"]
@@ -68,6 +68,7 @@ def look(store: Store, digests: Digests, queued: Mapping[str, str]) -> Overview:
     cells = {cell.key: cell for manifest in manifests for cell in manifest.cells}
     finished, failed = store.finished(), store.failed()
     running = dict(Claims(store.root / "claims").living())
+    staleness = Staleness()
     stale = {key: reason for key in finished & set(cells) if (reason := staleness(cells[key])) is not None}
 
     def state(key: str) -> CellState:
