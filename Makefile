@@ -24,7 +24,7 @@ demo: $(VENV)/.installed  ## A real small sweep on real digits, ending in a lead
 	@echo "pictures     results/demo/colored_mnist.png results/demo/multi_color_mnist.png"
 
 test: $(VENV)/.installed-dev  ## All tests; those that need SLURM, a GPU or data sets skip with a reason where there is none.
-	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadgroup
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile
 
 check: $(VENV)/.installed-dev  ## ruff, strict mypy, and the contracts between packages.
 	$(BIN)/ruff check .

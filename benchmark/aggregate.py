@@ -9,9 +9,10 @@ from __future__ import annotations
 import multiprocessing
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import astuple, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from benchmark.environment import code_version
 from benchmark.files import atomic_path
 from benchmark.manifest import read_manifests
 from benchmark.metrics import METRICS
-from benchmark.rows import CHOSEN, Chunk, canonical, missing_cells, read_chunk
+from benchmark.rows import CHOSEN, Chunk, Plugins, canonical, missing_cells, read_chunk
 from benchmark.selection import RULES
 from benchmark.store import Store
 from benchmark.sweep import NotApplicable
@@ -167,18 +168,37 @@ def _blocks(aggregation: Aggregation) -> Iterator[tuple[Any, Any]]:
 
 def _read(paths: Sequence[Path]) -> Iterator[tuple[Any, Any, list[str]]]:
     """The chunks, read by as many processes as there are cores."""
+    import pyarrow as pa
+
     chunks = [paths[start : start + CHUNK] for start in range(0, len(paths), CHUNK)]
+    read = partial(_read_arrow, Plugins())
     workers = min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1, len(chunks))
     if workers < 2 or len(paths) <= FEW:
-        yield from map(_read_arrow, chunks)
+        yield from map(read, chunks)
         return
+    pa.array([0])  # Arrow's first array imports pandas: once here instead of in each process
     # forked, so that plugins registered here are known there
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("fork")) as pool:
-        yield from pool.map(_read_arrow, chunks)
+    with ProcessPoolExecutor(
+        workers, multiprocessing.get_context("fork"), initializer=_start, initargs=(read,)
+    ) as pool:
+        yield from pool.map(_work, chunks)
 
 
-def _read_arrow(paths: Sequence[Path]) -> tuple[Any, Any, list[str]]:
-    return _arrow(read_chunk(paths))
+_reader: Callable[[Sequence[Path]], tuple[Any, Any, list[str]]]
+"""What a worker process reads with: it remembers what plugins say."""
+
+
+def _start(read: Callable[[Sequence[Path]], tuple[Any, Any, list[str]]]) -> None:
+    global _reader
+    _reader = read
+
+
+def _work(paths: Sequence[Path]) -> tuple[Any, Any, list[str]]:
+    return _reader(paths)
+
+
+def _read_arrow(plugins: Plugins, paths: Sequence[Path]) -> tuple[Any, Any, list[str]]:
+    return _arrow(read_chunk(paths, plugins))
 
 
 def _arrow(chunk: Chunk) -> tuple[Any, Any, list[str]]:

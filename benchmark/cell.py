@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -12,7 +13,7 @@ import msgspec
 
 from benchmark.config import convert
 from benchmark.errors import NotApplicableError
-from benchmark.method import Method
+from benchmark.method import Method, Supervision
 from benchmark.protocol import Protocol
 from benchmark.registry import METHODS, TASKS
 from benchmark.task import Setting, Task
@@ -40,6 +41,8 @@ class Cell:
         precision: Of forward passes.
         upstream: Keys of the cells that it starts from, by role.
         engine_version: Behaviour version of the harness.
+        diagnostics: What is measured of the final model beside its predictions. Not part of the cell's identity: it
+            changes neither the key nor the rest of the record.
     """
 
     task: str
@@ -54,11 +57,14 @@ class Cell:
     precision: Precision = "fp32"
     upstream: dict[str, str] = field(default_factory=dict)
     engine_version: int = ENGINE_VERSION
+    diagnostics: tuple[str, ...] = field(default=(), compare=False)
 
     @cached_property
     def key(self) -> str:
-        """20 hex digits of the SHA-256 of the cell's canonical JSON (sorted keys, shortest floats)."""
-        return hashlib.sha256(msgspec.json.encode(self, order="sorted")).hexdigest()[:20]
+        """20 hex digits of the SHA-256 of the identity's canonical JSON (sorted keys, shortest floats)."""
+        identity = msgspec.to_builtins(self)
+        identity.pop("diagnostics", None)  # msgspec leaves out defaults of instances that it has decoded
+        return hashlib.sha256(msgspec.json.encode(identity, order="sorted")).hexdigest()[:20]
 
     @property
     def title(self) -> str:
@@ -72,8 +78,8 @@ class Cell:
 
 
 def as_dict(params: Any) -> dict[str, Any]:
-    """A dataclass as plain JSON values, every field of it: msgspec leaves out defaults of instances that it made."""
-    plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(asdict(params)))
+    """A parameter dataclass as plain JSON values, defaults included (msgspec leaves them out of what it has built)."""
+    plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(dataclasses.asdict(params)))
     return plain
 
 
@@ -135,3 +141,12 @@ def upstream_cells(cell: Cell) -> dict[str, Cell]:
         role: make_cell(task, cell.rho, start.method, start.params, cell.seed, cell.protocol, cell.precision)
         for role, start in method_of(cell).upstream().items()
     }
+
+
+def supervision_of(cell: Cell) -> Supervision:
+    """What a cell is given, with what the cells were given that it starts from: a mask may tell of bias labels."""
+    declared = [METHODS.get(cell.method).supervision, *map(supervision_of, upstream_cells(cell).values())]
+    return Supervision(
+        bias_labels=any(supervision.bias_labels for supervision in declared),
+        unbiased_split=any(supervision.unbiased_split for supervision in declared),
+    )

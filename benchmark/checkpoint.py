@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import io
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any, Protocol
 
 import torch
 
-from benchmark.files import write_torch
+from benchmark.files import write_atomic
 from benchmark.randomness import global_random_state, set_global_random_state
 
 
@@ -29,6 +30,13 @@ State = Mapping[str, "Stateful | torch.Generator"]
 
 class Interrupted(Exception):  # noqa: N818
     """The cell was asked to stop; its checkpoint is saved and it can go on later."""
+
+
+def write_torch(path: Path, value: Any) -> None:
+    """``torch.save`` in one atomic step; a full disk raises the ``OSError`` that torch makes another error of."""
+    buffer = io.BytesIO()
+    torch.save(value, buffer)
+    write_atomic(path, buffer.getvalue())
 
 
 class Checkpoint:
@@ -72,10 +80,6 @@ class Checkpoint:
             self._saved_at = time.monotonic()
         if stop:
             raise Interrupted(f"stopped on request; {self.path.name} holds the progress")
-
-    def remove(self) -> None:
-        """Forget the progress: the cell is done."""
-        self.path.unlink(missing_ok=True)
 
 
 class Epochs:

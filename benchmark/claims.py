@@ -133,10 +133,12 @@ class Claims:
         with FileLock(self._folder / ".takeover.lock"):
             # Two workers may have seen the stale claim: under the lock, the second finds a fresh one.
             dead = _read(path)
-            if dead is not None and not self._is_stale(path):
+            if not path.exists():
+                return Claim(path, owner, None) if _create(path, owner) else None
+            if not self._is_stale(path):
                 return None
-            path.unlink(missing_ok=True)
-            return Claim(path, owner, dead) if _create(path, owner) else None
+            write_atomic(path, msgspec.json.encode(owner))  # never away: whoever creates it would not know of the dead
+            return Claim(path, owner, dead)
 
     def living(self) -> Iterator[tuple[str, Owner]]:
         """Keys and owners of the claims held by workers that are believed alive."""

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import io
 import os
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 
 @contextmanager
@@ -32,12 +30,3 @@ def write_atomic(path: Path, content: bytes) -> None:
     """Write ``content`` to ``path`` so that no reader ever sees a part of it."""
     with atomic_path(path) as temporary:
         temporary.write_bytes(content)
-
-
-def write_torch(path: Path, value: Any) -> None:
-    """``torch.save`` in one atomic step; a full disk raises the ``OSError`` that torch makes another error of."""
-    import torch
-
-    buffer = io.BytesIO()
-    torch.save(value, buffer)
-    write_atomic(path, buffer.getvalue())

@@ -73,7 +73,8 @@ class Staleness:
 
     def _upstream_change(self, cell: Cell) -> str | None:
         """What a cell would start from today, if that is another cell."""
-        kind = msgspec.json.encode(replace(cell, seed=0, upstream={}))
+        but_seed = (cell.task, cell.task_params, cell.rho, cell.method, cell.params, cell.protocol, cell.precision)
+        kind = msgspec.json.encode(but_seed)
         if kind not in self._starts:
             try:
                 self._starts[kind] = upstream_cells(cell)

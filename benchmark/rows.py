@@ -61,9 +61,9 @@ class Chunk:
             column.append(cell if name == "cell" else None)
 
 
-def read_chunk(paths: Iterable[Path]) -> Chunk:
+def read_chunk(paths: Iterable[Path], plugins: Plugins) -> Chunk:
     """Read records; of damaged ones only the reason remains."""
-    chunk, plugins = Chunk(), Plugins()
+    chunk = Chunk()
     alike: dict[tuple[Groups, str], tuple[list[int], list[Counted]]] = {}
     for path in paths:
         try:

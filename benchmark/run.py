@@ -15,9 +15,8 @@ import torch
 from torch import nn
 
 from benchmark.artifacts import Artifact
-from benchmark.checkpoint import Checkpoint, Epochs, State
+from benchmark.checkpoint import Checkpoint, Epochs, State, write_torch
 from benchmark.data import MEMORY_FORMATS, Data
-from benchmark.files import write_torch
 from benchmark.network import Network, build_network
 from benchmark.protocol import Protocol
 from benchmark.randomness import Dimension, torch_stream

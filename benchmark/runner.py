@@ -8,16 +8,20 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from benchmark.artifacts import Artifact, save_artifact
-from benchmark.cell import Cell, method_of, task_of
+from benchmark.cell import Cell, method_of, supervision_of, task_of
 from benchmark.checkpoint import Checkpoint
 from benchmark.cost import compacted, count_weights, measure_cost
 from benchmark.counts import Groups, IntArray, PackedCounts
 from benchmark.data import Data
+from benchmark.diagnostics.subject import Subject, starting_network
+from benchmark.diagnostics.suite import diagnose
 from benchmark.environment import environment
 from benchmark.errors import DivergedError
 from benchmark.evaluate import count, predictions
@@ -80,6 +84,8 @@ def run_cell(
         candidates = tuple(_candidate(offer, sample) for offer in offers)
         model = selectable[-1].load(worker.device)
         cost = measure_cost(model, sample)
+        evaluated = time.perf_counter()
+        diagnostics = _diagnose(cell, task, model, upstream, worker)
     if method.keeps_artifact:
         backbone = model.backbone if isinstance(model, Network) else None
         artifact = Artifact(cell.key, model.state_dict(), backbone)
@@ -88,7 +94,7 @@ def run_cell(
         cell=cell,
         key=cell.key,
         status="done",
-        supervision=method.supervision,
+        supervision=supervision_of(cell),
         groups=groups_of(task),
         environment=environment(worker.device, worker.threads, _accelerator(worker.device)),
         finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -96,13 +102,14 @@ def run_cell(
         counts={split: PackedCounts.pack(table) for split, table in counts.items()},
         resources=Resources(
             train_seconds=trained - began,
-            evaluate_seconds=time.perf_counter() - trained,
+            evaluate_seconds=evaluated - trained,
             peak_memory_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * RUSAGE_UNIT,
             resumed=checkpoint.resumed,
             parameters=cost.parameters,
             weights=cost.weights,
             macs=cost.macs,
         ),
+        diagnostics=diagnostics,
     )
 
 
@@ -155,6 +162,24 @@ def _score(offers: Sequence[Offer], cell: Cell, task: Task, worker: Worker) -> d
         data = Data(task.split(name, cell.setting(worker.data_root)), task.inputs(), device, layout, with_bias=True)
         tables[name] = np.stack([_table(offer, data, groups_of(task)) for offer in offers])
     return tables
+
+
+def _diagnose(
+    cell: Cell, task: Task, model: nn.Module, upstream: Mapping[str, Artifact], worker: Worker
+) -> dict[str, Any]:
+    """What the cell asks for beside its predictions."""
+    if not cell.diagnostics:
+        return {}
+    device = torch.device(worker.device)
+    subject = Subject(
+        task=task,
+        setting=cell.setting(worker.data_root),
+        groups=groups_of(task),
+        after=model,
+        before=starting_network(task, upstream, device),
+        device=device,
+    )
+    return diagnose(cell.diagnostics, subject)
 
 
 def _accelerator(device: str) -> str | None:

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
@@ -24,8 +25,18 @@ from benchmark.files import write_atomic
 from benchmark.record import SCHEMA_VERSION, Record
 
 State = Literal["done", "failed", "missing"]
+STATES: tuple[State, ...] = ("done", "failed", "missing")
 
 _decoder = msgspec.json.Decoder(Record)
+
+
+class _Diagnosed(msgspec.Struct):
+    """The part of a record that says what was diagnosed, read without the rest."""
+
+    diagnostics: dict[str, msgspec.Raw] = {}
+
+
+_diagnostics = msgspec.json.Decoder(_Diagnosed)
 
 
 class Store:
@@ -71,11 +82,17 @@ class Store:
                 continue
         return None
 
-    def state(self, key: str) -> State:
-        """What is known of one cell."""
-        if _ends_as_record(self.record_path(key)):
+    def state(self, key: str, diagnostics: Collection[str] = ()) -> State:
+        """What is known of one cell; it is not done before its record has these diagnostics."""
+        if _ends_as_record(self.record_path(key)) and (not diagnostics or self.diagnosed(key) >= set(diagnostics)):
             return "done"
         return "failed" if _ends_as_record(self.failure_path(key)) else "missing"
+
+    def diagnosed(self, key: str) -> set[str]:
+        """The diagnostics in the record of a finished cell."""
+        with suppress(FileNotFoundError, msgspec.DecodeError):
+            return set(_diagnostics.decode(self.record_path(key).read_bytes()).diagnostics)
+        return set()
 
     def finished(self) -> set[str]:
         """Keys of the finished cells."""

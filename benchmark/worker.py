@@ -6,12 +6,13 @@ import errno
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from benchmark.cell import Cell, upstream_cells
 from benchmark.claims import Claim, Claims
+from benchmark.diagnostics import chosen
 from benchmark.errors import UpstreamError
 from benchmark.failure import failed_record, failure_of
 from benchmark.record import Failure
@@ -60,7 +61,7 @@ class Worker:
         Raises:
             OSError: The results folder cannot be written (a full disk, say): no cell could leave a record.
         """
-        known = self.store.state(cell.key)
+        known = self.store.state(cell.key, cell.diagnostics)
         if known != "missing":
             return known
         if self.should_stop():
@@ -69,7 +70,7 @@ class Worker:
         if claim is None:
             return "busy"
         with claim:
-            known = self.store.state(cell.key)  # another worker may have finished it before the claim
+            known = self.store.state(cell.key, cell.diagnostics)  # another worker may have finished it before the claim
             return known if known != "missing" else self._run(cell, claim)
 
     def _run(self, cell: Cell, claim: Claim) -> Outcome:
@@ -82,6 +83,7 @@ class Worker:
             if poisoned is not None:
                 record = failed_record(cell, poisoned, self.device, self.threads)
             else:
+                cell = replace(cell, diagnostics=chosen({*cell.diagnostics, *self.store.diagnosed(cell.key)}))
                 upstream = {role: self._artifact(start) for role, start in upstream_cells(cell).items()}
                 record = run_cell(cell, upstream, self, claim.say)
         except Interrupted:

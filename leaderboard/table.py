@@ -21,6 +21,8 @@ HEAVY = ("counts", "counts_shape")
 """Columns that no table of scores needs."""
 Rows = npt.NDArray[np.int64]
 """Indices of rows."""
+NUMERIC = {"int64": np.int64, "double": np.float64, "bool": np.bool_}
+"""Arrow's names of the numeric types that are read."""
 REQUIRED = ("key", "task", "task_params", "method", "params", "seed", "protocol", "precision", "status", "rule")
 
 
@@ -204,20 +206,41 @@ def _check(path: Path, file: Any, metadata: Mapping[str, str], names: list[str])
 
 def _column(name: str, column: Any) -> Column:
     import pyarrow as pa
-    import pyarrow.compute as pc
 
     kind, expected = column.type, COLUMNS.get(name, (None, ""))[0]
     if pa.types.is_string(kind):
         column, kind = column.dictionary_encode(), pa.dictionary(pa.int32(), pa.string())
     if pa.types.is_dictionary(kind) and pa.types.is_string(kind.value_type) and expected in ("string", None):
         column = column.unify_dictionaries()
-        values: list[str | None] = column.chunk(0).dictionary.to_pylist() if column.num_chunks else []
-        codes = [np.asarray(pc.fill_null(chunk.indices, len(values)), dtype=np.int32) for chunk in column.chunks]
-        return Texts([*values, None], np.concatenate(codes) if codes else np.zeros(0, np.int32))
-    if expected == "string" or not (
-        pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
-    ):
-        raise ValueError(f"column {name} has type {kind}, expected {expected or 'text or a number'}")
-    known = np.asarray(column.is_valid(), dtype=np.bool_)
-    numbers = np.asarray(column.fill_null(pa.scalar(0).cast(kind)))
-    return Numbers(numbers, known & np.isfinite(numbers) if numbers.dtype.kind == "f" else known)
+        texts: list[str | None] = column.chunk(0).dictionary.to_pylist() if column.num_chunks else []
+        codes, known = _numpy([chunk.indices for chunk in column.chunks], np.dtype(np.int32))
+        return Texts([*texts, None], np.where(known, codes, len(texts)).astype(np.int32))
+    if expected == "string" or str(kind) not in NUMERIC:
+        raise ValueError(f"column {name} has type {kind}, expected {expected or 'string, int64, float64 or bool'}")
+    values, known = _numpy(column.chunks, np.dtype(NUMERIC[str(kind)]))
+    return Numbers(values, known & np.isfinite(values) if values.dtype.kind == "f" else known)
+
+
+def _numpy(chunks: list[Any], dtype: np.dtype[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
+    """Values, 0 where null, and which are not null.
+
+    Arrow's own conversion would import pandas, which takes longer than to read ten thousand cells.
+    """
+    values, known = [np.zeros(0, dtype)], [np.zeros(0, np.bool_)]
+    for chunk in chunks:
+        validity, data = chunk.buffers()
+        if data is None:  # all null
+            data = bytes(8 * (chunk.offset + len(chunk)))
+        valid = np.ones(len(chunk), np.bool_) if validity is None else _bits(validity, chunk)
+        if dtype == np.bool_:
+            content = _bits(data, chunk)
+        else:
+            content = np.frombuffer(data, dtype)[chunk.offset : chunk.offset + len(chunk)]
+        values.append(np.where(valid, content, dtype.type(0)))
+        known.append(valid)
+    return np.concatenate(values), np.concatenate(known)
+
+
+def _bits(buffer: Any, chunk: Any) -> npt.NDArray[np.bool_]:
+    bits = np.unpackbits(np.frombuffer(buffer, np.uint8), bitorder="little")
+    return np.asarray(bits[chunk.offset : chunk.offset + len(chunk)], dtype=np.bool_)

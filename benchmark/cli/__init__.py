@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import warnings
 from typing import Any
@@ -15,9 +16,12 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "plan": ("benchmark.cli.plan:plan", "Show what a sweep would run, without running it."),
     "status": ("benchmark.cli.status:status", "Show finished, running, failed, missing and stale cells."),
     "aggregate": ("benchmark.cli.aggregate:aggregate", "Collect all records into one parquet table."),
-    "leaderboard": ("leaderboard.command:leaderboard", "Write the leaderboard of a results folder."),
+    "leaderboard": ("leaderboard.cli.leaderboard:leaderboard", "Write the leaderboard of a results folder."),
+    "diff": ("leaderboard.cli.difference:diff", "Say what differs between two leaderboards, and why."),
     "list": ("benchmark.cli.catalogue:list_", "List tasks, methods, data sources, protocols, metrics or rules."),
     "show": ("benchmark.cli.show:show", "Show a task with its counts and samples, a method's card, or a cell."),
+    "check-method": ("benchmark.cli.check:check_method", "Check that a method keeps what every method must."),
+    "check-task": ("benchmark.cli.check:check_task", "Check that a task keeps what every task must."),
     "data": ("benchmark.cli.data:data", "Fetch, verify and find data sets."),
     "doctor": ("benchmark.cli.doctor:doctor", "Say what is installed, which devices there are, which data are found."),
 }
@@ -63,6 +67,11 @@ class LazyGroup(click.Group):
             return super().invoke(ctx)
         except DebiasBenchError as error:
             raise click.ClickException(str(error)) from error
+        except OSError as error:  # a full disk, a folder that may not be written, …
+            if error.errno == errno.EPIPE:
+                raise  # the reader of our output has gone: click ends quietly
+            reason = error.strerror or str(error)
+            raise click.ClickException(f"{error.filename}: {reason}" if error.filename else reason) from error
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

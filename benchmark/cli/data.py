@@ -17,38 +17,45 @@ def data() -> None:
 
 
 def _say(what: str, done: int, total: int) -> None:
-    click.echo(f"{what}: {done}/{total}")
+    click.echo(f"{what}: {done}/{total}", err=True)
 
 
 @data.command()
 @click.argument("name")
 @data_option
 @plugin_option
-def fetch(name: str, data_root: Path, plugins: tuple[Path, ...]) -> None:
+@json_option
+def fetch(name: str, data_root: Path, plugins: tuple[Path, ...], as_json: bool) -> None:
     """Download data set NAME into the data folder; running it again goes on where it stopped."""
     del plugins
     source = SOURCES.get(name)()
-    if not source.missing(data_root):
+    missing = source.missing(data_root)
+    if missing:
+        source.fetch(data_root, _say)
+    if as_json:
+        print_json({"name": name, "root": str(data_root), "fetched": missing})
+    elif missing:
+        click.echo(f"{source.title} is complete under {data_root}")
+    else:
         click.echo(f"{source.title} is already under {data_root}; `debias-bench data verify {name}` checks it")
-        return
-    source.fetch(data_root, _say)
-    click.echo(f"{source.title} is complete under {data_root}")
 
 
 @data.command()
 @click.argument("name")
 @data_option
 @plugin_option
-def verify(name: str, data_root: Path, plugins: tuple[Path, ...]) -> None:
+@json_option
+def verify(name: str, data_root: Path, plugins: tuple[Path, ...], as_json: bool) -> None:
     """Compare data set NAME with its published checksums; exits with 1 if anything is missing or damaged."""
     del plugins
     source = SOURCES.get(name)()
     problems = source.verify(data_root)
-    for problem in problems:
-        click.echo(problem)
+    if as_json:
+        print_json({"name": name, "root": str(data_root), "problems": problems})
+    else:
+        click.echo("\n".join(problems) or f"{source.title} under {data_root} is complete and as published")
     if problems:
         sys.exit(1)
-    click.echo(f"{source.title} under {data_root} is complete and as published")
 
 
 @data.command()

@@ -7,13 +7,19 @@ import time
 from collections.abc import Iterable
 
 import click
+import msgspec
 
 from benchmark.executor import Event
 
 
-def report(events: Iterable[Event], total: int) -> None:
-    """Print what happens to cells, with the time that is left."""
-    if sys.stdout.isatty():
+def report(events: Iterable[Event], total: int, *, as_json: bool = False) -> None:
+    """Print what happens to cells: for people with the time that is left, or as one line of JSON for each event."""
+    if as_json:
+        for event in events:
+            cell = {"key": event.cell.key, "title": event.cell.title}
+            line = {"event": event.kind, **cell, "seconds": event.seconds, "detail": event.detail}
+            click.echo(msgspec.json.encode(line).decode())
+    elif sys.stdout.isatty():
         _with_bar(events, total)
     else:
         _with_lines(events, total)

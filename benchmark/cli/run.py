@@ -6,14 +6,16 @@ import sys
 from pathlib import Path
 
 import click
+import msgspec
 
-from benchmark.cli.options import data_option, plugin_option, results_option
+from benchmark.cli.options import data_option, json_option, plugin_option, results_option
 from benchmark.cli.progress import report
+from benchmark.errors import ConfigError
 from benchmark.executor import Options, execute
 from benchmark.manifest import write_manifest
-from benchmark.planner import make_plan, with_upstream
-from benchmark.store import Store
-from benchmark.sweep import expand, read_sweep
+from benchmark.planner import Plan, make_plan, with_upstream
+from benchmark.store import STATES, Store
+from benchmark.sweep import Expansion, expand, read_sweep
 
 
 @click.command()
@@ -27,11 +29,16 @@ from benchmark.sweep import expand, read_sweep
 )
 @click.option("--retry-failed", is_flag=True, help="Try failed cells again.")
 @click.option(
-    "--checkpoint-seconds", type=float, default=60.0, show_default=True, help="Between checkpoints inside a cell."
+    "--checkpoint-seconds",
+    type=click.FloatRange(0),
+    default=60.0,
+    show_default=True,
+    help="Between checkpoints inside a cell.",
 )
 @results_option
 @data_option
 @plugin_option
+@json_option
 def run(
     sweep: Path,
     jobs: int,
@@ -42,14 +49,17 @@ def run(
     results: Path,
     data_root: Path,
     plugins: tuple[Path, ...],
+    as_json: bool,
 ) -> None:
     """Run what is missing of SWEEP on this machine.
 
     Running the same command again continues: finished cells are kept, interrupted ones go on from their checkpoint,
     failed ones stay failed unless --retry-failed is given. Ctrl-C stops after the current epoch of each worker.
 
-    Exits with 0 if every cell of the sweep is done, 1 if some failed, 130 if it was interrupted.
+    Exits with 0 if every cell of the sweep is done, 1 if some failed, 130 if it was interrupted. With --json, there is
+    a line for each event, and a last one with the numbers of cells.
     """
+    _check_device(device)
     store = Store(results)
     parsed = read_sweep(sweep)
     expansion = expand(parsed, data_root)
@@ -58,21 +68,41 @@ def run(
         for key in store.failed() & set(with_upstream(expansion.cells)):
             store.forget_failure(key)
     plan = make_plan(expansion.cells, store)
+    if not as_json:
+        _announce(sweep.stem, plan, expansion, results)
+    options = Options(results, data_root, jobs, device, threads, plugins, checkpoint_seconds)
+    report(execute(plan, options), len(plan.to_run), as_json=as_json)
+    after = make_plan(expansion.cells, store)
+    counts = {state: after.count(state) for state in STATES}
+    if as_json:
+        click.echo(msgspec.json.encode({"event": "end", "cells": len(after.states), **counts}).decode())
+    else:
+        click.echo(f"{sweep.stem}: " + ", ".join(f"{count} {state}" for state, count in counts.items()))
+    if counts["missing"]:
+        click.echo("Interrupted; run the same command to go on.", err=as_json)
+        sys.exit(130)
+    if counts["failed"]:
+        click.echo("See why with `debias-bench status`; after mending, run again with --retry-failed.", err=as_json)
+        sys.exit(1)
+
+
+def _announce(name: str, plan: Plan, expansion: Expansion, results: Path) -> None:
     done, failed = plan.count("done"), plan.count("failed")
     click.echo(
-        f"{sweep.stem}: {len(plan.states)} cells, {done} done, {failed} failed, {len(plan.to_run)} to run -> {results}"
+        f"{name}: {len(plan.states)} cells, {done} done, {failed} failed, {len(plan.to_run)} to run -> {results}"
     )
     for pair in expansion.not_applicable:
         click.echo(f"  not applicable: {pair.method} on {pair.task}: {pair.reason}")
-    options = Options(results, data_root, jobs, device, threads, plugins, checkpoint_seconds)
-    report(execute(plan, options), len(plan.to_run))
-    after = make_plan(expansion.cells, store)
-    click.echo(
-        f"{sweep.stem}: {after.count('done')} done, {after.count('failed')} failed, {after.count('missing')} missing"
-    )
-    if after.count("missing"):
-        click.echo("Interrupted; run the same command to go on.")
-        sys.exit(130)
-    if after.count("failed"):
-        click.echo("See why with `debias-bench status`; after mending, run again with --retry-failed.")
-        sys.exit(1)
+
+
+def _check_device(device: str) -> None:
+    """Refuse a device that is not there before every cell fails on it."""
+    if device == "cpu":
+        return
+    import torch
+
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"--device {device}: {reason}; `debias-bench doctor` lists the devices") from error

@@ -151,14 +151,29 @@ def _card_file(module: str) -> str | None:
 @show.command()
 @click.argument("key")
 @results_option
-def cell(key: str, results: Path) -> None:
-    """Show the record of the cell whose key starts with KEY, as JSON without its counts."""
+@json_option
+def cell(key: str, results: Path, as_json: bool) -> None:
+    """Show the record of the cell whose key starts with KEY: its candidates, what it took, or why it failed."""
     store = Store(results)
-    matches = [path for path in store.record_files() if path.stem.startswith(key)]
-    if len(matches) != 1:
+    matches = sorted({path.stem for path in store.record_files() if path.stem.startswith(key)})
+    record = store.read(matches[0]) if len(matches) == 1 else None
+    if record is None:
         raise ConfigError(f"{len(matches)} records in {results} have a key that starts with {key!r}; expected one")
-    record = store.read(matches[0].stem)
-    plain = as_dict(record)
-    for table in plain.get("counts", {}).values():
-        table.pop("data")
-    print_json(plain)
+    if as_json:
+        plain = as_dict(record)
+        for table in plain["counts"].values():
+            table.pop("data")
+        print_json(plain)
+        return
+    click.echo(f"{record.cell.title}: {record.status}, {record.finished_at}\nparameters: {record.cell.params}")
+    if record.failure is not None:
+        click.echo(f"{record.failure.reason}\n\n{record.failure.traceback}")
+        return
+    from tabulate import tabulate
+
+    rows = [[c.label, "" if c.selectable else "no", c.sparsity, c.macs, c.info or ""] for c in record.candidates]
+    click.echo(tabulate(rows, headers=["candidate", "selectable", "sparsity", "MACs", "reported"]))
+    for name, value in as_dict(record.resources).items():
+        click.echo(f"{name}: {value}")
+    if record.diagnostics:
+        click.echo(f"diagnostics (in full with --json): {', '.join(record.diagnostics)}")

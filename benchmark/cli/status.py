@@ -12,6 +12,7 @@ import msgspec
 
 from benchmark.claims import Claims
 from benchmark.cli.options import json_option, plugin_option, print_json, results_option
+from benchmark.errors import ResultCorruptError
 from benchmark.manifest import Staleness, read_manifests
 from benchmark.store import Store
 
@@ -69,7 +70,10 @@ def _collect(store: Store) -> dict[str, Any]:
 
 
 def _failure(store: Store, key: str) -> dict[str, str]:
-    record = store.read(key)
+    try:
+        record = store.read(key)
+    except ResultCorruptError as error:
+        return {"key": key, "title": "", "reason": str(error)}
     if record is None or record.failure is None:
         return {"key": key, "title": "", "reason": "unknown"}
     return {"key": key, "title": record.cell.title, "reason": record.failure.reason}

@@ -29,6 +29,7 @@ BACKBONES = {
     "resnet18": Backbone("tasks.backbones.resnet:resnet18"),
     "resnet18 3x3": Backbone("tasks.backbones.resnet:resnet18", {"stem": "3x3"}),
     "resnet20": Backbone("tasks.backbones.resnet:resnet20"),
+    "efficientnet_lite0": Backbone("tasks.backbones.efficientnet:efficientnet_lite0"),
 }
 Keep = dict[str, torch.Tensor]
 
@@ -150,10 +151,13 @@ def test_where_every_unit_is_masked_one_is_left_without_weight() -> None:
 
 
 def test_masked_outputs_of_the_classifier_stay_as_zeros() -> None:
-    network = network_of("mlp")
+    network = copy.deepcopy(network_of("mlp"))
+    network.sites = (*network.sites, Site("classifier", 4))
     keep = {"classifier": torch.tensor([True, False, True, False])}
     x = torch.rand(5, 3, 8, 8, dtype=torch.float64)
-    logits = compact(network, keep)(x)
+    smaller = compact(network, keep)
+    assert smaller.sites == network.sites
+    logits = smaller(x)
     torch.testing.assert_close(logits, masked_outputs(network, keep, x))
     assert (logits[:, [1, 3]] == 0).all()
 
