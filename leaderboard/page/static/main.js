@@ -97,6 +97,7 @@ async function sectionView(section, state) {
   const part = await load(section.id);
   const rows = rowsOf(section, part, state);
   announce(rows.length, part.entries.length);
+  rows.sort((a, b) => (b.mean ?? -1) - (a.mean ?? -1));
   const relatives = index.sections.filter((s) => s.task === section.task && s.data === section.data && s.protocol === section.protocol);
   const several = index.sections.filter((s) => s.protocol === state.protocol).length > 1;
   return [
@@ -108,7 +109,7 @@ async function sectionView(section, state) {
     sectionNotes(part),
     h("section", { class: "charts", "aria-label": "Charts" },
       rhoCurves(relatives, rows, state, section), sparsityChart(rows, section), alignmentChart(rows, section), costChart(rows, section, state),
-      gammaSweeps(rows, section), pairTable(rows, section), layerTable(rows), pictures(rows)),
+      gammaSweeps(rows, section), pairTable(rows, section), layerTable(rows), knowledgeTable(rows), gradCam(rows)),
     part.published.length ? h("details", { class: "card" }, h("summary", null, `${plural(part.published.length, "published number")} for this setting`), publishedTable(part.published, "Published numbers, as their sources give them; never mixed into ours")) : null,
   ];
 }
