@@ -6,11 +6,12 @@ let shownView = null;
 /** The methods of a section that pass the filters, with their numbers by the chosen rule. */
 function rowsOf(section, part, state) {
   const found = part.rules[state.rule];
+  const claims = Map.groupBy(found.claims.map((claim) => ({ ...part.published[claim.published], ...claim })), (claim) => claim.entry);
   const ranked = found.rank.filter(known).length;
   const of = (name, rule = found) => (i) => ({ mean: rule.metrics[name].mean[i], half: rule.metrics[name].half[i] });
   return part.entries
     .map((entry, i) => ({
-      ...entry, entry, i, published: found.claims.filter((claim) => claim.entry === i).map((claim) => ({ ...part.published[claim.published], ...claim })), section, ranked, method: { ...index.methods[entry.id], variant: entry.variant }, headline: section.headline,
+      ...entry, entry, i, published: claims.get(i) || [], section, ranked, method: { ...index.methods[entry.id], variant: entry.variant }, headline: section.headline,
       ...of(section.headline)(i), n: found.n[i], rank: found.rank[i], pairs: found.pairs,
       oracleGap: found.oracleGap[i],
       metric: (name) => of(name)(i),
@@ -35,20 +36,16 @@ function comparison(pairs, i, j) {
 }
 
 function overviewScore(section, id, rule) {
-  const i = section.entries.indexOf(id);
+  section.places ||= new Map(section.entries.map((entry, i) => [entry, i]));
+  const i = section.places.get(id);
   const { mean, half, rank } = section.scores[rule];
-  return i < 0 ? null : { section, mean: mean[i], half: half[i], rank: rank[i] };
+  return i === undefined ? null : { section, mean: mean[i], half: half[i], rank: rank[i] };
 }
 
 function overviewRows(sections, state) {
   const ids = [...new Set(sections.flatMap((section) => section.entries))].filter((id) => isShown(state, index.methods[id]));
-  const places = sections.map((section) => new Map(section.entries.map((id, i) => [id, i])));
   return ids.map((id) => {
-    const scores = sections.map((section, s) => {
-      const i = places[s].get(id);
-      const found = section.scores[state.rule];
-      return i === undefined ? null : { mean: found.mean[i], half: found.half[i], rank: found.rank[i] };
-    });
+    const scores = sections.map((section) => overviewScore(section, id, state.rule));
     const ranks = scores.filter((score) => score && known(score.rank)).map((score) => score.rank[0]);
     const means = scores.filter((score) => score && known(score.mean)).map((score) => score.mean);
     return {
@@ -100,6 +97,7 @@ async function sectionView(section, state) {
   const part = await load(section.id);
   const rows = rowsOf(section, part, state);
   announce(rows.length, part.entries.length);
+  rows.sort((a, b) => (b.mean ?? -1) - (a.mean ?? -1));
   const relatives = index.sections.filter((s) => s.task === section.task && s.data === section.data && s.protocol === section.protocol);
   const several = index.sections.filter((s) => s.protocol === state.protocol).length > 1;
   return [
@@ -111,7 +109,7 @@ async function sectionView(section, state) {
     sectionNotes(part),
     h("section", { class: "charts", "aria-label": "Charts" },
       rhoCurves(relatives, rows, state, section), sparsityChart(rows, section), alignmentChart(rows, section), costChart(rows, section, state),
-      gammaSweeps(rows, section), pairTable(rows, section), layerTable(rows), pictures(rows)),
+      gammaSweeps(rows, section), pairTable(rows, section), layerTable(rows), knowledgeTable(rows), gradCam(rows)),
     part.published.length ? h("details", { class: "card" }, h("summary", null, `${plural(part.published.length, "published number")} for this setting`), publishedTable(part.published, "Published numbers, as their sources give them; never mixed into ours")) : null,
   ];
 }
