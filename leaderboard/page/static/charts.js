@@ -3,6 +3,7 @@
 
 const CHART_HEIGHT = 340;
 const MOST_LINES = 14;
+const MOST_DOTS = 30;
 
 const tipOf = (row, ...lines) => [labelOf(row.method), `supervision: ${row.method.supervision}`, ...lines].join("\n");
 const opens = (row, section) => ({ "data-entry": row.id, "data-open": `${section.id}/${row.id}` });
@@ -19,7 +20,7 @@ function rhoCurves(sections, rows, state, now) {
   const levels = sections.filter((s) => s.rho !== null && s.rho < 1).sort((a, b) => a.rho - b.rho);
   if (levels.length < 2) return null;
   const curves = rows
-    .map((row) => ({ ...row, points: levels.map((section) => overviewScore(section, row.id, state.rule)).filter(Boolean) }))
+    .map((row) => ({ ...row, points: levels.map((section) => overviewScore(section, row.id, state.rule)).filter((point) => point && known(point.mean)) }))
     .filter((curve) => curve.points.length > 1);
   if (!curves.length) return null;
   const height = (curve) => curve.points.reduce((sum, point) => sum + point.mean, 0) / curve.points.length;
@@ -195,14 +196,17 @@ function averageRanks(state) {
   const found = index.suites[state.protocol][state.rule];
   if (!found) return null;
   const methods = found.methods.map((id) => index.methods[id]);
+  const drawn = methods.slice(0, MOST_DOTS);
+  const groups = found.groups.map((group) => group.filter((i) => i < MOST_DOTS)).filter((group) => group.length > 1);
   return figure({
     title: `Average rank over ${found.tasks.length} tasks`,
     hint: `Methods joined by a bar at the right are closer than the critical difference, ${found.difference.toFixed(1)} (Nemenyi, 5 %).${
-      found.leftOut ? ` ${plural(found.leftOut, "method")} without results on every task left out.` : ""}`,
+      found.leftOut ? ` ${plural(found.leftOut, "method")} without results on every task left out.` : ""}${
+      methods.length > MOST_DOTS ? ` The ${MOST_DOTS} best of ${methods.length} methods are drawn.` : ""}`,
     columns: ["Method", "Average rank"], rows: methods.map((method, i) => [labelOf(method), found.ranks[i].toFixed(2)]),
     draw: (width) => dotPlot({
-      width, methods, ids: found.methods, groups: found.groups, of: (i) => [found.ranks[i]], range: [1, methods.length],
-      title: "average rank, 1 is best", text: (tick) => String(Math.round(tick)), ticks: [1, ...niceTicks(2, methods.length).filter(Number.isInteger)],
+      width, methods: drawn, ids: found.methods, groups, of: (i) => [found.ranks[i]], range: [1, Math.max(2, Math.ceil(found.ranks[drawn.length - 1]))],
+      title: "average rank, 1 is best", text: (tick) => String(Math.round(tick)), ticks: [1, ...niceTicks(2, found.ranks[drawn.length - 1]).filter(Number.isInteger)],
     }),
   });
 }
@@ -211,13 +215,13 @@ function interquartileMeans(state) {
   const found = index.suites[state.protocol][state.rule];
   if (!found) return null;
   const methods = found.methods.map((id) => index.methods[id]);
-  const range = extent(found.means.flat(), [0, 1]);
+  const range = extent(found.means.slice(0, MOST_DOTS).flat(), [0, 1]);
   return figure({
     title: `Interquartile mean over ${found.tasks.length} tasks`,
     hint: "Mean of the middle half of the scores of all tasks and seeds, with a 95 % bootstrap interval.",
     columns: ["Method", "Interquartile mean, %", "95 % interval"],
     rows: methods.map((method, i) => [labelOf(method), percent(found.means[i][0]), found.means[i].slice(1).map((end) => percent(end)).join(" to ")]),
-    draw: (width) => dotPlot({ width, methods, ids: found.methods, of: (i) => found.means[i], range, title: "score, %", text: (tick) => percent(tick, 0), ticks: niceTicks(...range) }),
+    draw: (width) => dotPlot({ width, methods: methods.slice(0, MOST_DOTS), ids: found.methods, of: (i) => found.means[i], range, title: "score, %", text: (tick) => percent(tick, 0), ticks: niceTicks(...range) }),
   });
 }
 

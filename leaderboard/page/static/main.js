@@ -6,11 +6,12 @@ let shownView = null;
 /** The methods of a section that pass the filters, with their numbers by the chosen rule. */
 function rowsOf(section, part, state) {
   const found = part.rules[state.rule];
+  const claims = Map.groupBy(found.claims.map((claim) => ({ ...part.published[claim.published], ...claim })), (claim) => claim.entry);
   const ranked = found.rank.filter(known).length;
   const of = (name, rule = found) => (i) => ({ mean: rule.metrics[name].mean[i], half: rule.metrics[name].half[i] });
   return part.entries
     .map((entry, i) => ({
-      ...entry, entry, i, published: found.claims.filter((claim) => claim.entry === i).map((claim) => ({ ...part.published[claim.published], ...claim })), section, ranked, method: { ...index.methods[entry.id], variant: entry.variant }, headline: section.headline,
+      ...entry, entry, i, published: claims.get(i) || [], section, ranked, method: { ...index.methods[entry.id], variant: entry.variant }, headline: section.headline,
       ...of(section.headline)(i), n: found.n[i], rank: found.rank[i], pairs: found.pairs,
       oracleGap: found.oracleGap[i],
       metric: (name) => of(name)(i),
@@ -35,20 +36,16 @@ function comparison(pairs, i, j) {
 }
 
 function overviewScore(section, id, rule) {
-  const i = section.entries.indexOf(id);
+  section.places ||= new Map(section.entries.map((entry, i) => [entry, i]));
+  const i = section.places.get(id);
   const { mean, half, rank } = section.scores[rule];
-  return i < 0 ? null : { section, mean: mean[i], half: half[i], rank: rank[i] };
+  return i === undefined ? null : { section, mean: mean[i], half: half[i], rank: rank[i] };
 }
 
 function overviewRows(sections, state) {
   const ids = [...new Set(sections.flatMap((section) => section.entries))].filter((id) => isShown(state, index.methods[id]));
-  const places = sections.map((section) => new Map(section.entries.map((id, i) => [id, i])));
   return ids.map((id) => {
-    const scores = sections.map((section, s) => {
-      const i = places[s].get(id);
-      const found = section.scores[state.rule];
-      return i === undefined ? null : { mean: found.mean[i], half: found.half[i], rank: found.rank[i] };
-    });
+    const scores = sections.map((section) => overviewScore(section, id, state.rule));
     const ranks = scores.filter((score) => score && known(score.rank)).map((score) => score.rank[0]);
     const means = scores.filter((score) => score && known(score.mean)).map((score) => score.mean);
     return {
