@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 import msgspec
 
-from benchmark.cell import ENGINE_VERSION, Cell
+from benchmark.cell import Cell, make_cell, task_of
 from benchmark.errors import DebiasBenchError, ResultCorruptError
 from benchmark.files import write_atomic
+from benchmark.protocol import protocol_named
 from benchmark.registry import METHODS, TASKS
 from benchmark.store import Store
 from benchmark.sweep import Expansion, NotApplicable, Sweep
@@ -62,14 +64,15 @@ def staleness(cell: Cell) -> str | None:
 
     A plugin that is not installed here makes nothing stale: its version is unknown.
     """
-    if cell.engine_version != ENGINE_VERSION:
-        return f"harness {cell.engine_version}, now {ENGINE_VERSION}"
     try:
-        task_version, method_version = TASKS.get(cell.task).version, METHODS.get(cell.method).version
+        TASKS.get(cell.task), METHODS.get(cell.method)
     except DebiasBenchError:
         return None
-    if cell.task_version != task_version:
-        return f"task version {cell.task_version}, now {task_version}"
-    if cell.method_version != method_version:
-        return f"method version {cell.method_version}, now {method_version}"
-    return None
+    try:
+        protocol = protocol_named(cell.protocol.name)
+        now = make_cell(task_of(cell), cell.rho, cell.method, cell.params, cell.seed, protocol, cell.precision)
+    except DebiasBenchError as error:
+        return f"can no longer be made: {error}"
+    changes = [(f.name, getattr(cell, f.name), getattr(now, f.name)) for f in dataclasses.fields(Cell)]
+    reasons = [f"{name.replace('_', ' ')} {old}, now {new}" for name, old, new in changes if old != new]
+    return "; ".join(reasons) or None

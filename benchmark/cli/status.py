@@ -44,11 +44,11 @@ def _collect(store: Store) -> dict[str, Any]:
     cells = {cell.key: cell for manifest in manifests for cell in manifest.cells}
     finished, failed = store.finished(), store.failed()
     running = dict(Claims(store.root / "claims").living())
+    stale = {key: reason for key, cell in cells.items() if key in finished and (reason := staleness(cell)) is not None}
     table: dict[tuple[str, str], Counter[str]] = {}
     for key, cell in cells.items():
         state = "done" if key in finished else "running" if key in running else "failed" if key in failed else "missing"
-        if state == "done" and staleness(cell) is not None:
-            state = "stale"
+        state = "stale" if key in stale else state
         table.setdefault((cell.task, cell.method), Counter())[state] += 1
     now = time.time()
     return {
@@ -64,11 +64,7 @@ def _collect(store: Store) -> dict[str, Any]:
             for key, owner in running.items()
         ],
         "failed": [_failure(store, key) for key in sorted(failed & set(cells))],
-        "stale": [
-            {"key": key, "title": cell.title, "reason": reason}
-            for key, cell in cells.items()
-            if key in finished and (reason := staleness(cell)) is not None
-        ],
+        "stale": [{"key": key, "title": cells[key].title, "reason": reason} for key, reason in stale.items()],
         "not_applicable": [pair for manifest in manifests for pair in manifest.not_applicable],
     }
 

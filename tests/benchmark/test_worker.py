@@ -1,4 +1,4 @@
-"""One worker, one cell at a time: results are whole, whatever goes wrong is a record, methods get what they declared."""
+"""One worker, one cell at a time: results are whole, whatever goes wrong is a record, methods get what they declare."""
 
 from __future__ import annotations
 
