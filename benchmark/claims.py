@@ -12,7 +12,7 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -145,6 +145,12 @@ class Claims:
         for path, owner in self._owners():
             if not self._is_stale(path):
                 yield path.name, owner
+
+    def drop_dead(self, keys: Container[str]) -> None:
+        """Remove claims of dead workers on these cells, which nobody will claim again."""
+        for path, _ in self._owners():
+            if path.name in keys and self._is_stale(path):
+                path.unlink(missing_ok=True)
 
     def held_by(self, pid: int) -> list[str]:
         """Keys that a process of this machine holds or held, the latest first."""

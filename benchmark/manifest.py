@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import msgspec
 
-from benchmark.cell import Cell, make_cell, task_of
+from benchmark.cell import ENGINE_VERSION, Cell, upstream_cells
 from benchmark.errors import DebiasBenchError, ResultCorruptError
 from benchmark.files import write_atomic
-from benchmark.protocol import protocol_named
 from benchmark.registry import METHODS, TASKS
 from benchmark.store import Store
 from benchmark.sweep import Expansion, NotApplicable, Sweep
@@ -54,25 +53,48 @@ def read_manifests(store: Store) -> list[Manifest]:
     return manifests
 
 
-def expected_cells(store: Store) -> dict[str, Cell]:
-    """The cells of all sweeps that were run in a results folder, by key."""
-    return {cell.key: cell for manifest in read_manifests(store) for cell in manifest.cells}
-
-
-def staleness(cell: Cell) -> str | None:
-    """Why a cell's record no longer says what the installed code would compute, or ``None``.
+class Staleness:
+    """Says of cells why their records no longer tell what the installed code would compute.
 
     A plugin that is not installed here makes nothing stale: its version is unknown.
     """
+
+    def __init__(self) -> None:
+        """Remembers what it has asked the plugins: one instance per command."""
+        self._versions: dict[tuple[Any, ...], str | None] = {}
+        self._starts: dict[bytes, dict[str, Cell]] = {}
+
+    def __call__(self, cell: Cell) -> str | None:
+        """The reason, or ``None``."""
+        versions = (cell.engine_version, cell.task, cell.task_version, cell.method, cell.method_version)
+        if versions not in self._versions:
+            self._versions[versions] = _version_change(cell)
+        return self._versions[versions] or (self._upstream_change(cell) if cell.upstream else None)
+
+    def _upstream_change(self, cell: Cell) -> str | None:
+        """What a cell would start from today, if that is another cell."""
+        but_seed = (cell.task, cell.task_params, cell.rho, cell.method, cell.params, cell.protocol, cell.precision)
+        kind = msgspec.json.encode(but_seed)
+        if kind not in self._starts:
+            try:
+                self._starts[kind] = upstream_cells(cell)
+            except DebiasBenchError:
+                self._starts[kind] = {}
+        for role, start in self._starts[kind].items():
+            if cell.upstream.get(role) != replace(start, seed=cell.seed).key:
+                return f"starts from another {start.method} than it would now"
+        return None
+
+
+def _version_change(cell: Cell) -> str | None:
+    if cell.engine_version != ENGINE_VERSION:
+        return f"harness {cell.engine_version}, now {ENGINE_VERSION}"
     try:
-        TASKS.get(cell.task), METHODS.get(cell.method)
+        task_version, method_version = TASKS.get(cell.task).version, METHODS.get(cell.method).version
     except DebiasBenchError:
         return None
-    try:
-        protocol = protocol_named(cell.protocol.name)
-        now = make_cell(task_of(cell), cell.rho, cell.method, cell.params, cell.seed, protocol, cell.precision)
-    except DebiasBenchError as error:
-        return f"can no longer be made: {error}"
-    changes = [(f.name, getattr(cell, f.name), getattr(now, f.name)) for f in dataclasses.fields(Cell)]
-    reasons = [f"{name.replace('_', ' ')} {old}, now {new}" for name, old, new in changes if old != new]
-    return "; ".join(reasons) or None
+    if cell.task_version != task_version:
+        return f"task version {cell.task_version}, now {task_version}"
+    if cell.method_version != method_version:
+        return f"method version {cell.method_version}, now {method_version}"
+    return None

@@ -16,7 +16,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "plan": ("benchmark.cli.plan:plan", "Show what a sweep would run, without running it."),
     "status": ("benchmark.cli.status:status", "Show finished, running, failed, missing and stale cells."),
     "aggregate": ("benchmark.cli.aggregate:aggregate", "Collect all records into one parquet table."),
-    "leaderboard": ("leaderboard.command:leaderboard", "Write the leaderboard of a results folder."),
+    "leaderboard": ("leaderboard.cli.leaderboard:leaderboard", "Write the leaderboard of a results folder."),
     "list": ("benchmark.cli.catalogue:list_", "List tasks, methods, data sources, protocols, metrics or rules."),
     "show": ("benchmark.cli.show:show", "Show a task with its counts and samples, a method's card, or a cell."),
     "check-method": ("benchmark.cli.check:check_method", "Check that a method keeps what every method must."),

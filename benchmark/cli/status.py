@@ -13,7 +13,7 @@ import msgspec
 from benchmark.claims import Claims
 from benchmark.cli.options import json_option, plugin_option, print_json, results_option
 from benchmark.errors import ResultCorruptError
-from benchmark.manifest import read_manifests, staleness
+from benchmark.manifest import Staleness, read_manifests
 from benchmark.store import Store
 
 STATES = ("done", "running", "failed", "missing", "stale")
@@ -44,12 +44,12 @@ def _collect(store: Store) -> dict[str, Any]:
     cells = {cell.key: cell for manifest in manifests for cell in manifest.cells}
     finished, failed = store.finished(), store.failed()
     running = dict(Claims(store.root / "claims").living())
-    stale = {key: reason for key, cell in cells.items() if key in finished and (reason := staleness(cell)) is not None}
+    staleness = Staleness()
+    stale = {key: reason for key, cell in cells.items() if key in finished and (reason := staleness(cell))}
     table: dict[tuple[str, str], Counter[str]] = {}
     for key, cell in cells.items():
         state = "done" if key in finished else "running" if key in running else "failed" if key in failed else "missing"
-        state = "stale" if key in stale else state
-        table.setdefault((cell.task, cell.method), Counter())[state] += 1
+        table.setdefault((cell.task, cell.method), Counter())["stale" if key in stale else state] += 1
     now = time.time()
     return {
         "cells": [{"task": task, "method": method, **counts} for (task, method), counts in table.items()],

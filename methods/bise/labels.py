@@ -45,7 +45,7 @@ def given_labels(run: Run, noise: float) -> BiasLabels:
     if problem.rho is None:
         weights = group_weights(run.train.y, b, problem.biases, problem.classes)
     else:
-        known = problem.rho if len(problem.biases) == 1 else None
+        known = problem.rho if len(problem.biases) == 1 and problem.rho < 1 else None
         weights = pair_weights(conflicting, problem.biases, known)
     return BiasLabels(problem.biases, b, conflicting, weights)
 
@@ -80,11 +80,13 @@ def pair_weights(conflicting: torch.Tensor, biases: tuple[Bias, ...], rho: float
     Args:
         conflicting: bool (N, attributes).
         biases: The attributes.
-        rho: The known level; ``None`` takes each attribute's share of aligned samples.
+        rho: The known level, in (0, 1); ``None`` takes each attribute's share of aligned samples.
     """
-    samples = len(conflicting)
-    shares = conflicting.double().mean(0) if rho is None else conflicting.new_full((1,), 1 - rho, dtype=torch.double)
-    shares = shares.clamp(1 / samples, 1 - 1 / samples)  # where a kind has no sample at all its weight is never used
+    if rho is None:
+        one = 1 / len(conflicting)  # where a kind has no sample at all its weight is never used, and must be finite
+        shares = conflicting.double().mean(0).clamp(one, 1 - one)
+    else:
+        shares = torch.tensor([1 - rho], dtype=torch.double, device=conflicting.device)
     weights = torch.where(conflicting, 1 / shares, 1 / (1 - shares))
     if len(biases) == 1:
         values = biases[0].values

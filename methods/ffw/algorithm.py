@@ -100,7 +100,17 @@ def learn(run: Run, params: FfwParams, gated: Gated) -> None:
     masks = run.epochs("masks", problem.protocol.epochs(params.epochs), state)
     for epoch in masks:
         tau = temperature.tau
-        train_masks(run, gated, optimizer, training, tau, order, loss=task_loss, bias=(head, training_b, penalty))
+        train_masks(
+            run,
+            gated,
+            optimizer,
+            training,
+            tau,
+            order,
+            loss=task_loss,
+            bias=(head, training_b, penalty),
+            batch_size=params.batch_size,
+        )
         refine(run, params, head, cache(run, partial(gated, tau=tau), training)[0], training_b, order)
         z, _ = cache(run, partial(gated, tau=tau), held_out)
         with torch.no_grad():
@@ -137,7 +147,7 @@ def refine(
     protocol = run.problem.protocol
     plateau = Plateau(protocol.epochs(params.head_patience), params.head_threshold)
     epochs = protocol.epochs(params.head_epochs)
-    head.refine(z, labels, run.problem.recipe.batch_size, order, epochs=epochs, plateau=plateau)
+    head.refine(z, labels, params.batch_size, order, epochs=epochs, plateau=plateau)
 
 
 def offer(run: Run, gated: Gated, head: BiasHead, label: str, tau: float, unbiased: tuple[Data, Data]) -> None:

@@ -29,7 +29,7 @@ class Gated(ABC):
     def __init__(self, network: Network, gate: Gate, shapes: list[torch.Tensor]) -> None:
         """Freeze ``network``; gates get the shape and memory layout of ``shapes``."""
         self.network = network.eval().requires_grad_(False)
-        self.m = nn.ParameterList(nn.Parameter(torch.zeros_like(like, dtype=torch.float32)) for like in shapes)
+        self.m = nn.ParameterList(nn.Parameter(torch.zeros_like(like)) for like in shapes)
         self._gate = gate
 
     @abstractmethod

@@ -44,8 +44,9 @@ class Plateau:
 
     def reached(self, value: float) -> bool:
         """Take the value of an epoch; whether the patience is exceeded, which starts the wait anew."""
+        value = max(value, 0.0)  # information that is 0 comes out as a tiny number of either sign
         if value < self.best * (1 - self.threshold):
-            self.best, self.waited = max(value, 0.0), 0
+            self.best, self.waited = value, 0
             return False
         self.waited += 1
         if self.waited <= self.patience:

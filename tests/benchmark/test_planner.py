@@ -60,6 +60,18 @@ def test_a_start_whose_artifact_was_deleted_is_made_again(
     assert artifact.read_bytes() == content
 
 
+def test_a_start_that_died_between_its_artifact_and_its_record_is_made_again(
+    cells_of: CellsOf, run_cells: RunCells, tmp_path: Path
+) -> None:
+    cells, store = cells_of("toy_tune"), Store(tmp_path)
+    run_cells(cells, tmp_path)
+    (start,) = upstream_cells(cells[0]).values()
+    for cell in (start, cells[0]):
+        store.record_path(cell.key).unlink()
+    assert [event.cell.key for event in run_cells(cells, tmp_path)] == [start.key, cells[0].key]
+    assert store.finished() == {start.key, cells[0].key}
+
+
 def test_what_waits_for_a_failed_start_does_not_wait_for_ever(
     cells_of: CellsOf, run_cells: RunCells, tmp_path: Path
 ) -> None:

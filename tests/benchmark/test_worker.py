@@ -1,4 +1,4 @@
-"""One worker, one cell at a time: results are whole, whatever goes wrong is a record, methods get what they declare."""
+"""One worker, one cell at a time: results are whole, errors are records, methods get what they declared."""
 
 from __future__ import annotations
 

@@ -78,6 +78,7 @@ def toy_handle(
     upstream: Mapping[str, Artifact] | None = None,
     should_stop: Callable[[], bool] = lambda: False,
     precision: Precision = "fp32",
+    report: Callable[[str, int, int], None] = lambda phase, done, total: None,
 ) -> Run:
     """A run on the toy task; ``level`` is how biased the data are, ``rho`` what the method is told of it."""
     declared = supervision.bias_labels or supervision.unbiased_split
@@ -102,7 +103,7 @@ def toy_handle(
         streams=("toy", level, seed),
         device=CPU,
         precision=precision,
-        report=lambda phase, done, total: None,
+        report=report,
     )
 
 

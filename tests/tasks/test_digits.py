@@ -17,8 +17,9 @@ from benchmark.protocol import PROTOCOLS, Protocol
 from benchmark.task import SPLITS, Setting, SplitName
 from tasks.biased_mnist import BiasedMnist
 from tasks.colored_mnist import ColoredMnist
-from tasks.digits import DigitTask, _evenly, _proportionally, choose
+from tasks.digits import DigitTask, choose
 from tasks.multi_color_mnist import MultiColorMnist
+from tasks.partition import evenly, proportionally
 from tasks.sources import mnist
 
 TASKS = (BiasedMnist, ColoredMnist, MultiColorMnist)
@@ -158,7 +159,7 @@ def test_a_cap_above_the_size_takes_everything() -> None:
 
 @given(st.lists(st.integers(0, 50), min_size=1, max_size=12), st.integers(0, 400))
 def test_even_division_differs_by_at_most_one_where_there_are_enough(sizes: list[int], total: int) -> None:
-    counts = _evenly(np.array(sizes), total)
+    counts = evenly(np.array(sizes), total)
     assert counts.sum() == min(total, sum(sizes))
     assert (counts <= sizes).all()
     unfilled = counts[counts < sizes]
@@ -168,7 +169,7 @@ def test_even_division_differs_by_at_most_one_where_there_are_enough(sizes: list
 @given(st.lists(st.integers(1, 7_000), min_size=1, max_size=12), st.floats(0, 1))
 def test_proportional_division_is_exact_in_sum_and_within_one_of_the_share(sizes: list[int], share: float) -> None:
     total = int(share * sum(sizes))
-    counts = _proportionally(np.array(sizes), total)
+    counts = proportionally(np.array(sizes), total)
     assert counts.sum() == total
     assert np.abs(counts - np.array(sizes) * total / sum(sizes)).max() < 1
 
