@@ -24,6 +24,7 @@ from benchmark.planner import Plan
 from benchmark.serve import Options, make_worker, serve
 from benchmark.stopping import Stop, stopped_by_signals, warnings_held_back
 from benchmark.store import Store
+from benchmark.tidy import tidy
 from benchmark.worker import POISON_LIMIT, Outcome
 
 BUSY_POLL_SECONDS = 0.5
@@ -76,6 +77,8 @@ def execute(plan: Plan, options: Options, stop: Stop | None = None) -> Iterator[
         ResultsUnwritableError: The disk is full, say.
         WorkersDieError: Worker processes die before they start on a cell.
     """
+    with suppress(OSError):  # a folder that may not be written will be said where it matters
+        tidy(Store(options.results))
     if options.jobs == 0:
         return _in_process(plan, options, stop or Stop())
     return _Pool(plan, options, stop or Stop()).run()
@@ -83,17 +86,22 @@ def execute(plan: Plan, options: Options, stop: Stop | None = None) -> Iterator[
 
 def _in_process(plan: Plan, options: Options, stop: Stop) -> Iterator[Event]:
     worker = make_worker(options, options.devices[0], None, lambda: stop.asked)
+    waiting, busy = deque(plan.to_run), 0
     with stopped_by_signals(stop):
-        for cell in plan.to_run:
-            began = time.monotonic()
+        while waiting and not stop.asked:
+            cell, began = waiting.popleft(), time.monotonic()
             try:
-                while (outcome := worker.attempt(cell)) == "busy" and not stop.asked:
-                    time.sleep(BUSY_POLL_SECONDS)
+                outcome = worker.attempt(cell)
             except OSError as error:
                 raise ResultsUnwritableError(options.results, error) from error
-            yield Event(cell, outcome, time.monotonic() - began)
-            if stop.asked:
-                return
+            if outcome != "busy":
+                busy = 0
+                yield Event(cell, outcome, time.monotonic() - began)
+                continue
+            waiting.append(cell)
+            busy += 1
+            if busy >= len(waiting):  # all that is left
+                time.sleep(BUSY_POLL_SECONDS)
 
 
 @dataclass

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import msgspec
 
-from benchmark.environment import code_version
+from benchmark.code import code_version
 from benchmark.errors import ResultCorruptError
 from benchmark.files import atomic_path
 from benchmark.record import SCHEMA_VERSION, Record
