@@ -325,7 +325,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     driver = selenium.Chrome(options=options, service=selenium.ChromeService(chromedriver))
-    driver.set_script_timeout(30)
+    driver.set_script_timeout(180)
     yield Browser(driver)
     driver.quit()
 
