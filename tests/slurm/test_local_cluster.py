@@ -15,9 +15,14 @@ from typing import Any
 
 import pytest
 
+from benchmark.claims import Claims
 from benchmark.processes import born, parent
 from benchmark.store import Store
 from benchmark.sweep import expand, read_sweep
+from slurm.queued import live_packs
+from slurm.submission import read_submissions
+
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-c", "from benchmark.cli import main; main()"]
@@ -65,6 +70,12 @@ class Here:
     def states(self, sweep: Path) -> list[str]:
         return [self.store.state(cell.key) for cell in expand(read_sweep(sweep), self.folder).cells]
 
+    def is_over(self) -> bool:
+        return not live_packs(read_submissions(self.folder / "results"))
+
+    def runs(self) -> bool:
+        return any(Claims(self.folder / "results" / "claims").living())
+
     def status(self) -> dict[str, Any]:
         answer: dict[str, Any] = json.loads(self("status", "--plugin", self.plugin, "--json"))
         return answer
@@ -98,7 +109,7 @@ def test_submit_leaves_at_once_and_its_jobs_finish_the_sweep(here: Here) -> None
     assert here.submit(sweep)["jobs"] == []
     queue = here.status()["queue"]
     assert [one["job"] for one in queue] == answer["jobs"]
-    eventually(lambda: not here.status()["queue"])
+    eventually(here.is_over)
     assert here.states(sweep) == ["done"] * 2 + ["failed"] * 2
     found = here.status()
     assert found["ended"] == []
@@ -115,13 +126,13 @@ def test_submit_leaves_at_once_and_its_jobs_finish_the_sweep(here: Here) -> None
 def test_a_warned_job_goes_on_and_the_cell_equals_one_that_ran_through(here: Here) -> None:
     sweep = here.sweep("slow", {"name": "toy_erm", "params": {"epochs": 20, "pause": 0.2}})
     (controller,) = here.submit(sweep)["jobs"]
-    eventually(lambda: here.status()["running"])
+    eventually(here.runs)
     (job,) = children(int(controller))
     time.sleep(1)
     os.kill(job, signal.SIGUSR2)
     eventually(lambda: born(job) < 0)
     assert here.states(sweep) == ["missing"]
-    eventually(lambda: not here.status()["queue"])
+    eventually(here.is_over)
     (cell,) = expand(read_sweep(sweep), here.folder).cells
     resumed = here.store.read(cell.key)
     here("run", sweep, "--plugin", here.plugin, "--results", here.folder / "through")
@@ -135,7 +146,7 @@ def test_a_warned_job_goes_on_and_the_cell_equals_one_that_ran_through(here: Her
 def test_cancelled_jobs_leave_checkpoints_and_say_what_is_undone(here: Here) -> None:
     sweep = here.sweep("slow", {"name": "toy_erm", "params": {"epochs": 400, "pause": 0.2}})
     (controller,) = here.submit(sweep)["jobs"]
-    eventually(lambda: here.status()["running"])
+    eventually(here.runs)
     time.sleep(0.5)
     assert here("cancel", "slow.yaml") == "cancelled 1 jobs\n"
     eventually(lambda: born(int(controller)) < 0)
@@ -159,7 +170,7 @@ def test_jobs_run_the_code_and_the_plugin_that_were_submitted(here: Here, tmp_pa
     here.submit(sweep)
     plugin.write_text("raise ImportError('edited meanwhile')")
     here.plugin = ROOT / "tests" / "benchmark" / "toy_plugin.py"
-    eventually(lambda: not here.status()["queue"])
+    eventually(here.is_over)
     (path,) = here.store.finished_files()
     record = here.store.read(path.stem)
     assert record is not None
