@@ -1,31 +1,31 @@
 """All records of a results folder as one table: a row for each cell and selection rule, in parquet.
 
 Works at any time, also while cells run. The columns are described by :data:`COLUMNS`; the file's metadata carry the
-schema version, the code version and the definitions of metrics and rules.
+schema version, the code version, the selection rules and the pairs that are not applicable.
 """
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
-from dataclasses import dataclass, field
-from functools import cache
+import multiprocessing
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import astuple, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import msgspec
+import numpy as np
 
-from benchmark.cell import Cell, as_dict
-from benchmark.counts import Groups, IntArray, PackedCounts
-from benchmark.environment import code_version
-from benchmark.errors import DebiasBenchError, ResultCorruptError
+from benchmark.code import code_version
 from benchmark.files import atomic_path
-from benchmark.metrics import METRICS, combination_accuracies, score
-from benchmark.record import Record
-from benchmark.registry import METHODS, TASKS
+from benchmark.manifest import read_manifests
+from benchmark.metrics import METRICS
+from benchmark.rows import CHOSEN, Chunk, Plugins, canonical, missing_cells, read_chunk
 from benchmark.selection import RULES
-from benchmark.store import Store, read_record
+from benchmark.store import Store
+from benchmark.sweep import NotApplicable
 
 TABLE_VERSION = 1
 
@@ -41,9 +41,13 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "variant": ("string", "the parameters of the method that differ from its defaults, for people; empty if none"),
     "seed": ("int64", "seed of data, initialisation and batch order"),
     "protocol": ("string", "budget and rules of the run"),
+    "protocol_settings": ("string", "all settings of the protocol, canonical JSON"),
     "precision": ("string", "of forward passes"),
+    "engine_version": ("int64", "behaviour version of the harness"),
     "status": ("string", "done, failed or missing"),
     "failure": ("string", "reason, where the cell failed"),
+    "traceback": ("string", "end of the traceback, where the cell failed"),
+    "stale": ("string", "why the code that wrote this table would give another result; null if it would not"),
     "supervision": ("string", "what the method was given beyond biased images and targets"),
     "headline": ("string", "the metric by which the literature compares methods on the task"),
     "rule": ("string", "selection rule that chose the candidate; null unless done"),
@@ -51,181 +55,168 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "candidates": ("int64", "how many selectable candidates there were"),
     **{name: ("float64", f"{metric.definition}; on test, 0 to 1") for name, metric in METRICS.items()},
     "combinations": ("string", "accuracy of each aligned/conflicting combination of several biases, JSON"),
+    "info": ("string", "numbers that the method reported of the chosen candidate, JSON"),
     "counts": ("binary", "test counts (y, b, prediction) of the chosen candidate: zlib of little-endian uint32"),
     "counts_shape": ("list<int64>", "shape of counts"),
     "groups": ("string", "axes of counts, JSON"),
     "sparsity": ("float64", "share of exactly zero weights of the chosen candidate"),
     "parameters": ("int64", "of the model"),
     "macs": ("int64", "multiply-accumulates for one input, dense"),
+    "candidate_macs": ("int64", "the same of the chosen candidate, without masked units"),
     "train_seconds": ("float64", "wall time in the method"),
     "evaluate_seconds": ("float64", "wall time scoring candidates"),
+    "resumed": ("bool", "whether the cell went on from a checkpoint; then the times cover its last part only"),
     "peak_memory_bytes": ("int64", "peak resident memory of the worker"),
     "code": ("string", "version of the code that ran the cell"),
     "hardware": ("string", "processor or device that ran the cell"),
+    "environment": ("string", "versions, machine, device and threads of the worker, without the host's name; JSON"),
     "finished_at": ("string", "UTC, ISO 8601"),
 }
 """Every column: its Arrow type and what it holds."""
 
 
-@dataclass
+CHUNK = 256
+"""Records that are scored together: enough to spread the cost of a call, few enough to unpack at once."""
+FEW = 4 * CHUNK
+"""Up to as many records a second process takes longer to start than it saves."""
+BLOCK = 8192
+"""Cells per row group of the file."""
+
+
+@dataclass(frozen=True)
 class Aggregation:
-    """Rows of the table, and the files that could not be read.
+    """The table, what could not be read, and what cannot be run.
 
     Attributes:
-        rows: One for each finished (cell, rule), one for each failed or missing cell.
+        cells: An Arrow table of the columns that all rows of a cell share, one line per cell.
+        rows: An Arrow table of the other columns, one line per row, and of ``cell``, the row's line in ``cells``.
         damaged: What is wrong with records that cannot be read.
+        not_applicable: Pairs of task and method that the folder's sweeps left out.
     """
 
-    rows: list[dict[str, Any]] = field(default_factory=list)
-    damaged: list[str] = field(default_factory=list)
+    cells: Any
+    rows: Any
+    damaged: tuple[str, ...]
+    not_applicable: tuple[NotApplicable, ...]
+
+    @property
+    def statuses(self) -> dict[str, int]:
+        """How many cells are done, failed and missing."""
+        return dict(sorted(Counter(self.cells.column("status").to_pylist()).items()))
 
 
-def aggregate(store: Store, expected: dict[str, Cell]) -> Aggregation:
-    """Read every record of a results folder.
+def aggregate(store: Store) -> Aggregation:
+    """Read every record of a results folder; cells of its sweeps without one become rows with status ``missing``."""
+    import pyarrow as pa
 
-    Args:
-        store: The results folder.
-        expected: Cells by key; those without a record become rows with status ``missing``.
-    """
-    result = Aggregation()
-    seen = set()
-    for path in store.record_files():
-        try:
-            record = read_record(path)
-        except FileNotFoundError:
-            continue  # a failure that has just been replaced by a result
-        except ResultCorruptError as error:
-            result.damaged.append(str(error))
-            continue
-        if record.key not in seen:  # records come before failures
-            try:
-                result.rows.extend(list(_rows(record)))
-            except (ValueError, LookupError, zlib.error) as error:
-                result.damaged.append(f"the counts of {path} are damaged ({error}); delete it and run the sweep again")
-                continue
-            seen.add(record.key)
-    result.rows.extend({**_identity(cell), "status": "missing"} for key, cell in expected.items() if key not in seen)
-    return result
+    manifests = read_manifests(store)
+    parts, damaged, seen = [], [], set()
+    files = {path.stem: path for path in reversed([*store.record_files()])}  # records come before failures
+    for cells, rows, problems in _read(list(files.values())):
+        damaged += problems
+        parts.append((cells, rows))
+        seen.update(cells.column("key").to_pylist())
+    expected = {cell.key: cell for manifest in manifests for cell in manifest.cells}
+    parts.append(_arrow(missing_cells(cell for key, cell in expected.items() if key not in seen))[:2])
+    offsets = np.cumsum([0, *(len(cells) for cells, _ in parts)])
+    rows = [
+        table.set_column(0, "cell", pa.array(np.asarray(table.column("cell")) + offset))
+        for (_, table), offset in zip(parts, offsets[:-1], strict=True)
+    ]
+    return Aggregation(
+        pa.concat_tables([cells for cells, _ in parts]).unify_dictionaries(),
+        pa.concat_tables(rows).unify_dictionaries(),
+        tuple(damaged),
+        tuple(pair for manifest in manifests for pair in manifest.not_applicable),
+    )
 
 
-def write_table(rows: Iterable[dict[str, Any]], path: Path) -> None:
-    """Write rows to parquet, in an order that depends on the cells alone."""
+def write_table(aggregation: Aggregation, path: Path) -> None:
+    """Write a table to parquet, in an order that depends on the cells alone."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    ordered = sorted(rows, key=lambda row: (row["task"], row["rho"] or 0, row["method"], row["params"], row["seed"]))
-    types = {"list<int64>": pa.list_(pa.int64())}
     schema = pa.schema(
-        [
-            pa.field(name, types.get(kind) or pa.type_for_alias(kind), metadata={"description": text})
-            for name, (kind, text) in COLUMNS.items()
-        ],
+        [pa.field(name, _type(name), metadata={"description": text}) for name, (_, text) in COLUMNS.items()],
         metadata={
             "debias_bench.table_version": str(TABLE_VERSION),
             "debias_bench.code": code_version(),
-            "debias_bench.rules": msgspec.json.encode({rule.name: rule.uses for rule in RULES.values()}).decode(),
+            "debias_bench.rules": canonical({rule.name: rule.uses for rule in RULES.values()}),
+            "debias_bench.not_applicable": canonical(sorted(map(astuple, aggregation.not_applicable))),
         },
     )
-    columns = {name: [row.get(name) for row in ordered] for name in COLUMNS}
-    with atomic_path(path) as temporary:
-        pq.write_table(pa.table(columns, schema=schema), temporary, compression="zstd")
+    with atomic_path(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
+        for cells, rows in _blocks(aggregation):
+            shared, own = aggregation.cells.take(cells), aggregation.rows.take(rows)
+            columns = {name: own.column(name) if name in CHOSEN else shared.column(name) for name in COLUMNS}
+            writer.write_table(pa.table(columns).cast(schema))
 
 
-def _rows(record: Record) -> Iterator[dict[str, Any]]:
-    common = {
-        **_identity(record.cell),
-        "status": record.status,
-        "code": record.environment.get("code"),
-        "hardware": record.environment.get("hardware"),
-        "finished_at": record.finished_at,
-        "train_seconds": record.resources.train_seconds,
-        "evaluate_seconds": record.resources.evaluate_seconds,
-        "peak_memory_bytes": record.resources.peak_memory_bytes,
-        "parameters": record.resources.parameters,
-        "macs": record.resources.macs,
-    }
-    if record.status == "failed" or record.groups is None:
-        yield {**common, "failure": record.failure.reason if record.failure else "no reason recorded"}
+def _blocks(aggregation: Aggregation) -> Iterator[tuple[Any, Any]]:
+    """For each row group: for each of its rows, the line in ``cells`` and the line in ``rows``."""
+    names = ("task", "rho", "method", "params", "seed", "key")
+    keys = zip(*(aggregation.cells.column(name).to_pylist() for name in names), strict=True)
+    order = sorted(enumerate(keys), key=lambda item: (item[1][0], item[1][1] or 0, *item[1][2:]))
+    rank = np.empty(len(order), dtype=np.int64)
+    rank[[line for line, _ in order]] = np.arange(len(order))
+    owners = np.asarray(aggregation.rows.column("cell"))
+    rows = np.argsort(rank[owners], kind="stable")
+    ends = np.searchsorted(rank[owners[rows]], np.arange(0, len(order), BLOCK))
+    for part in np.split(rows, ends[1:]):
+        yield owners[part], part
+
+
+def _read(paths: Sequence[Path]) -> Iterator[tuple[Any, Any, list[str]]]:
+    """The chunks, read by as many processes as there are cores."""
+    import pyarrow as pa
+
+    chunks = [paths[start : start + CHUNK] for start in range(0, len(paths), CHUNK)]
+    read = partial(_read_arrow, Plugins())
+    workers = min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1, len(chunks))
+    if workers < 2 or len(paths) <= FEW:
+        yield from map(read, chunks)
         return
-    groups = record.groups
-    counts = {split: packed.unpack() for split, packed in record.counts.items()}
-    test = counts["test"]
-    scores = {name: score(name, test, groups) for name in METRICS}
-    selectable = [candidate.selectable for candidate in record.candidates]
-    common |= {
-        "supervision": str(record.supervision),
-        "candidates": sum(selectable),
-        "groups": canonical(groups),
-        "counts_shape": list(test.shape[1:]),
-    }
-    headline = common["headline"] or "accuracy"
-    for rule in RULES.values():
-        index = rule.choose(counts, groups, selectable, headline).index
-        if index is None:
-            yield {**common, "rule": rule.name}
-        else:
-            yield {
-                **common,
-                "rule": rule.name,
-                "candidate": record.candidates[index].label,
-                "sparsity": record.candidates[index].sparsity,
-                "counts": PackedCounts.pack(test[index : index + 1]).data,
-                "combinations": _combinations(test[index], groups),
-                **{name: _defined(values[index]) for name, values in scores.items()},
-            }
+    pa.array([0])  # Arrow's first array imports pandas: once here instead of in each process
+    # forked, so that plugins registered here are known there
+    with ProcessPoolExecutor(
+        workers, multiprocessing.get_context("fork"), initializer=_start, initargs=(read,)
+    ) as pool:
+        yield from pool.map(_work, chunks)
 
 
-def _combinations(counts: IntArray, groups: Groups) -> str | None:
-    if len(groups.bias_names) < 2:
-        return None
-    return canonical({name: _defined(value) for name, value in combination_accuracies(counts, groups).items()})
+_reader: Callable[[Sequence[Path]], tuple[Any, Any, list[str]]]
+"""What a worker process reads with: it remembers what plugins say."""
 
 
-def _defined(value: Any) -> float | None:
-    """A float, or ``None`` in place of NaN."""
-    return None if value != value else float(value)
+def _start(read: Callable[[Sequence[Path]], tuple[Any, Any, list[str]]]) -> None:
+    global _reader
+    _reader = read
 
 
-def _identity(cell: Cell) -> dict[str, Any]:
-    return {
-        "key": cell.key,
-        "task": cell.task,
-        "task_version": cell.task_version,
-        "task_params": canonical(cell.task_params),
-        "rho": cell.rho,
-        "method": cell.method,
-        "method_version": cell.method_version,
-        "params": canonical(cell.params),
-        "variant": _variant(cell.method, canonical(cell.params)),
-        "seed": cell.seed,
-        "protocol": cell.protocol.name,
-        "precision": cell.precision,
-        **_declared(cell.task, cell.method),
-    }
+def _work(paths: Sequence[Path]) -> tuple[Any, Any, list[str]]:
+    return _reader(paths)
 
 
-@cache
-def _declared(task: str, method: str) -> dict[str, Any]:
-    """What the installed plugins say of a task and a method; nothing where they are not installed here."""
-    declared: dict[str, Any] = {"headline": None, "supervision": None}
-    with suppress(DebiasBenchError):
-        declared["headline"] = TASKS.get(task).headline
-    with suppress(DebiasBenchError):
-        declared["supervision"] = str(METHODS.get(method).supervision)
-    return declared
+def _read_arrow(plugins: Plugins, paths: Sequence[Path]) -> tuple[Any, Any, list[str]]:
+    return _arrow(read_chunk(paths, plugins))
 
 
-@cache
-def _variant(method: str, params: str) -> str:
-    """Parameters that differ from the method's defaults: ``sparsity=0.9, structured=true``."""
-    try:
-        defaults = as_dict(METHODS.get(method).Params())
-    except DebiasBenchError:
-        defaults = {}
-    chosen = msgspec.json.decode(params)
-    return ", ".join(f"{name}={canonical(value)}" for name, value in chosen.items() if defaults.get(name) != value)
+def _arrow(chunk: Chunk) -> tuple[Any, Any, list[str]]:
+    """The chunk's cells and rows as Arrow tables, texts kept once."""
+    import pyarrow as pa
+
+    def array(name: str, values: Sequence[Any]) -> Any:
+        coded = pa.array(values, _type(name))
+        return coded.dictionary_encode() if COLUMNS[name][0] in ("string", "binary") and name != "key" else coded
+
+    nothing: list[Any] = [None] * chunk.length
+    shared = {name: array(name, chunk.cells.get(name, nothing)) for name in COLUMNS if name not in CHOSEN}
+    own = {name: array(name, chunk.rows[name]) for name in CHOSEN}
+    return pa.table(shared), pa.table({"cell": pa.array(chunk.rows["cell"], pa.int64()), **own}), chunk.damaged
 
 
-def canonical(value: Any) -> str:
-    """JSON with sorted keys."""
-    return msgspec.json.encode(value, order="sorted").decode()
+def _type(name: str) -> Any:
+    import pyarrow as pa
+
+    kind = COLUMNS[name][0]
+    return pa.list_(pa.int64()) if kind == "list<int64>" else pa.type_for_alias(kind)

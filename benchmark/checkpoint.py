@@ -81,10 +81,6 @@ class Checkpoint:
         if stop:
             raise Interrupted(f"stopped on request; {self.path.name} holds the progress")
 
-    def remove(self) -> None:
-        """Forget the progress: the cell is done."""
-        self.path.unlink(missing_ok=True)
-
 
 class Epochs:
     """Iterates over epoch numbers, from 1, of one training phase; resumes where a checkpoint ends.

@@ -6,6 +6,7 @@ import dataclasses
 import math
 import types
 import typing
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -55,12 +56,18 @@ def _refuse_unknown_keys(value: Any, kind: Any, where: str) -> None:
         for key, item in value.items():
             _refuse_unknown_keys(item, typing.get_args(kind)[1], f"{where}.{key}")
     elif dataclasses.is_dataclass(kind) and isinstance(kind, type) and isinstance(value, dict):
-        hints = typing.get_type_hints(kind)
-        fields = {field.name: hints[field.name] for field in dataclasses.fields(kind)}
+        fields = _fields(kind)
         for key, item in value.items():
             if key not in fields:
                 raise UnknownNameError(f"key in {where}", str(key), fields)
             _refuse_unknown_keys(item, fields[key], f"{where}.{key}")
+
+
+@cache
+def _fields(kind: type[Any]) -> dict[str, Any]:
+    """The types of a dataclass's fields; a sweep or a table of results asks for the same ones thousands of times."""
+    hints = typing.get_type_hints(kind)
+    return {field.name: hints[field.name] for field in dataclasses.fields(kind)}
 
 
 def read_yaml(path: Path) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 from dataclasses import dataclass
 
@@ -30,7 +31,7 @@ class Groups:
     @property
     def shape(self) -> tuple[int, int, int]:
         """(y, b, prediction)."""
-        return self.classes, int(np.prod(self.bias_values, dtype=np.int64)), self.classes
+        return self.classes, math.prod(self.bias_values), self.classes
 
     def alignment(self) -> npt.NDArray[np.bool_]:
         """Whether each attribute is aligned in each (y, b): (attributes, C, B)."""
@@ -66,7 +67,7 @@ class PackedCounts:
         Raises:
             ValueError: The data are not the size that the shape says.
         """
-        expected = 4 * int(np.prod(self.shape, dtype=np.int64))
+        expected = 4 * math.prod(self.shape)
         stream = zlib.decompressobj()
         raw = stream.decompress(self.data, expected + 1)  # a bound: packed data may come from a stranger
         if len(raw) != expected:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import msgspec
 
-from benchmark.cell import ENGINE_VERSION, Cell
+from benchmark.cell import ENGINE_VERSION, Cell, upstream_cells
 from benchmark.errors import DebiasBenchError, ResultCorruptError
 from benchmark.files import write_atomic
 from benchmark.registry import METHODS, TASKS
@@ -52,16 +53,40 @@ def read_manifests(store: Store) -> list[Manifest]:
     return manifests
 
 
-def expected_cells(store: Store) -> dict[str, Cell]:
-    """The cells of all sweeps that were run in a results folder, by key."""
-    return {cell.key: cell for manifest in read_manifests(store) for cell in manifest.cells}
-
-
-def staleness(cell: Cell) -> str | None:
-    """Why a cell's record no longer says what the installed code would compute, or ``None``.
+class Staleness:
+    """Says of cells why their records no longer tell what the installed code would compute.
 
     A plugin that is not installed here makes nothing stale: its version is unknown.
     """
+
+    def __init__(self) -> None:
+        """Remembers what it has asked the plugins: one instance per command."""
+        self._versions: dict[tuple[Any, ...], str | None] = {}
+        self._starts: dict[bytes, dict[str, Cell]] = {}
+
+    def __call__(self, cell: Cell) -> str | None:
+        """The reason, or ``None``."""
+        versions = (cell.engine_version, cell.task, cell.task_version, cell.method, cell.method_version)
+        if versions not in self._versions:
+            self._versions[versions] = _version_change(cell)
+        return self._versions[versions] or (self._upstream_change(cell) if cell.upstream else None)
+
+    def _upstream_change(self, cell: Cell) -> str | None:
+        """What a cell would start from today, if that is another cell."""
+        but_seed = (cell.task, cell.task_params, cell.rho, cell.method, cell.params, cell.protocol, cell.precision)
+        kind = msgspec.json.encode(but_seed)
+        if kind not in self._starts:
+            try:
+                self._starts[kind] = upstream_cells(cell)
+            except DebiasBenchError:
+                self._starts[kind] = {}
+        for role, start in self._starts[kind].items():
+            if cell.upstream.get(role) != replace(start, seed=cell.seed).key:
+                return f"starts from another {start.method} than it would now"
+        return None
+
+
+def _version_change(cell: Cell) -> str | None:
     if cell.engine_version != ENGINE_VERSION:
         return f"harness {cell.engine_version}, now {ENGINE_VERSION}"
     try:

@@ -85,9 +85,11 @@ class Method(ABC):
         return {}
 
     def not_applicable(self, task: Task) -> str | None:
-        """Why it cannot run on this task, or ``None``. By default: it needs bias labels and there are none."""
+        """Why it cannot run on this task, or ``None``. By default: it needs what the task does not have."""
         if (self.supervision.bias_labels or self.supervision.unbiased_split) and not task.biases:
             return f"needs bias labels, and {task.name} has none"
+        if self.supervision.unbiased_split and "unbiased" not in task.splits:
+            return f"needs an unbiased split, and {task.name} has none"
         return None
 
     @abstractmethod

@@ -2,7 +2,8 @@
 
 Papers mean different things by "unbiased accuracy", so each definition has a name of its own here. Every metric maps
 counts (..., C, B, C) to float64 (...): leading axes are candidates, seeds or whatever else is stacked. A metric that
-is not defined on the counts (no bias labels, no samples) is NaN.
+is not defined on the counts (no bias labels, no samples) is NaN. Where several metrics of the same counts are wanted,
+their :class:`Tally` saves going over them each time.
 """
 
 from __future__ import annotations
@@ -21,13 +22,40 @@ from benchmark.errors import UnknownNameError
 FloatArray = npt.NDArray[np.float64]
 
 
-def accuracy(counts: IntArray, groups: Groups) -> FloatArray:
+@dataclass(frozen=True)
+class Tally:
+    """All that metrics need of counts.
+
+    Attributes:
+        correct: Samples predicted correctly per (y, b): (..., C, B).
+        total: All samples per (y, b): (..., C, B).
+    """
+
+    correct: IntArray
+    total: IntArray
+
+    @classmethod
+    def of(cls, counts: IntArray, groups: Groups) -> Tally:
+        """Tally counts (..., C, B, C) of these groups."""
+        if counts.shape[-3:] != groups.shape:
+            raise ValueError(
+                f"counts must end in the axes (y, b, prediction) of their groups, {groups.shape}; "
+                f"got shape {counts.shape}"
+            )
+        correct = np.swapaxes(np.diagonal(counts, axis1=-3, axis2=-1), -2, -1)
+        return cls(correct, np.einsum("...p->...", counts))
+
+
+Counts = IntArray | Tally
+
+
+def accuracy(counts: Counts, groups: Groups) -> FloatArray:
     """Share of samples predicted correctly: (..., C, B, C) to (...)."""
     correct, total = _cells(counts, groups)
     return _share(correct.sum((-2, -1)), total.sum((-2, -1)))
 
 
-def unbiased_accuracy(counts: IntArray, groups: Groups) -> FloatArray:
+def unbiased_accuracy(counts: Counts, groups: Groups) -> FloatArray:
     """Mean over the (y, b) cells that have samples of the accuracy in the cell (LfF, DeNetDM): (..., C, B, C) to (...).
 
     On a test split in which every (y, b) has equally many samples it equals :func:`accuracy`.
@@ -35,24 +63,24 @@ def unbiased_accuracy(counts: IntArray, groups: Groups) -> FloatArray:
     return _mean(_labelled_cells(counts, groups), (-2, -1))
 
 
-def worst_group_accuracy(counts: IntArray, groups: Groups) -> FloatArray:
+def worst_group_accuracy(counts: Counts, groups: Groups) -> FloatArray:
     """Smallest accuracy among the (y, b) cells that have samples (group DRO, WILDS): (..., C, B, C) to (...)."""
     return _min(_labelled_cells(counts, groups), (-2, -1))
 
 
-def group_mean_accuracy(counts: IntArray, groups: Groups) -> FloatArray:
+def group_mean_accuracy(counts: Counts, groups: Groups) -> FloatArray:
     """Mean over the values of b that have samples of the accuracy at that b: (..., C, B, C) to (...)."""
     correct, total = _cells(counts, groups)
     per_bias = _share(correct.sum(-2), total.sum(-2))
     return _mean(_if_labelled(per_bias, groups), (-1,))
 
 
-def aligned_accuracy(counts: IntArray, groups: Groups) -> FloatArray:
+def aligned_accuracy(counts: Counts, groups: Groups) -> FloatArray:
     """Accuracy on bias-aligned samples, pooled: (..., C, B, C) to (...). With several biases: all of them aligned."""
     return _pooled(counts, groups, _all_aligned(groups))
 
 
-def conflicting_accuracy(counts: IntArray, groups: Groups) -> FloatArray:
+def conflicting_accuracy(counts: Counts, groups: Groups) -> FloatArray:
     """Accuracy on bias-conflicting samples, pooled: (..., C, B, C) to (...).
 
     With several biases: at least one of them conflicting, so that every sample is either aligned or conflicting.
@@ -61,12 +89,12 @@ def conflicting_accuracy(counts: IntArray, groups: Groups) -> FloatArray:
     return _pooled(counts, groups, ~_all_aligned(groups))
 
 
-def gap(counts: IntArray, groups: Groups) -> FloatArray:
+def gap(counts: Counts, groups: Groups) -> FloatArray:
     """:func:`aligned_accuracy` minus :func:`conflicting_accuracy`: (..., C, B, C) to (...)."""
     return np.asarray(aligned_accuracy(counts, groups) - conflicting_accuracy(counts, groups), dtype=np.float64)
 
 
-def alignment_group_mean(counts: IntArray, groups: Groups) -> FloatArray:
+def alignment_group_mean(counts: Counts, groups: Groups) -> FloatArray:
     """Mean over the aligned/conflicting combinations of the biases that have samples: (..., C, B, C) to (...).
 
     With k biases there are 2^k combinations; samples are pooled within each. It is what DebiAN and Voronoi call
@@ -75,12 +103,12 @@ def alignment_group_mean(counts: IntArray, groups: Groups) -> FloatArray:
     return _mean(_stacked_combinations(counts, groups), (-1,))
 
 
-def worst_alignment_group_accuracy(counts: IntArray, groups: Groups) -> FloatArray:
+def worst_alignment_group_accuracy(counts: Counts, groups: Groups) -> FloatArray:
     """Smallest accuracy among the 2^k aligned/conflicting combinations that have samples: (..., C, B, C) to (...)."""
     return _min(_stacked_combinations(counts, groups), (-1,))
 
 
-def combination_accuracies(counts: IntArray, groups: Groups) -> dict[str, FloatArray]:
+def combination_accuracies(counts: Counts, groups: Groups) -> dict[str, FloatArray]:
     """Accuracy of each aligned/conflicting combination of the biases, samples pooled within it.
 
     Returns:
@@ -104,7 +132,7 @@ class Metric:
         definition: One line, printed under every table that shows the metric.
     """
 
-    compute: Callable[[IntArray, Groups], FloatArray]
+    compute: Callable[[Counts, Groups], FloatArray]
     definition: str
 
 
@@ -134,7 +162,7 @@ METRICS: dict[str, Metric] = {
 """The metrics that every task with bias labels has; :func:`score` also knows the task's combinations."""
 
 
-def score(name: str, counts: IntArray, groups: Groups) -> FloatArray:
+def score(name: str, counts: Counts, groups: Groups) -> FloatArray:
     """Compute a metric by name: one of :data:`METRICS`, or a combination such as ``left_aligned_right_conflicting``.
 
     Raises:
@@ -148,17 +176,13 @@ def score(name: str, counts: IntArray, groups: Groups) -> FloatArray:
     raise UnknownNameError("metric", name, (*METRICS, *combinations))
 
 
-def _cells(counts: IntArray, groups: Groups) -> tuple[IntArray, IntArray]:
+def _cells(counts: Counts, groups: Groups) -> tuple[IntArray, IntArray]:
     """Samples predicted correctly and all samples per cell, each (..., C, B)."""
-    if counts.shape[-3:] != groups.shape:
-        raise ValueError(
-            f"counts must end in the axes (y, b, prediction) of their groups, {groups.shape}; got shape {counts.shape}"
-        )
-    correct = np.swapaxes(np.diagonal(counts, axis1=-3, axis2=-1), -2, -1)
-    return correct, counts.sum(-1)
+    tally = counts if isinstance(counts, Tally) else Tally.of(counts, groups)
+    return tally.correct, tally.total
 
 
-def _labelled_cells(counts: IntArray, groups: Groups) -> FloatArray:
+def _labelled_cells(counts: Counts, groups: Groups) -> FloatArray:
     """Accuracy per (y, b) cell (..., C, B), NaN where empty and everywhere without bias labels."""
     return _if_labelled(_share(*_cells(counts, groups)), groups)
 
@@ -173,16 +197,16 @@ def _all_aligned(groups: Groups) -> npt.NDArray[np.bool_]:
     return np.asarray(np.all(groups.alignment(), axis=0), dtype=np.bool_)
 
 
-def _pooled(counts: IntArray, groups: Groups, where: npt.NDArray[np.bool_]) -> FloatArray:
+def _pooled(counts: Counts, groups: Groups, where: npt.NDArray[np.bool_]) -> FloatArray:
     """Accuracy on the samples of the cells ``where`` (C, B)."""
     correct, total = _cells(counts, groups)
     return _if_labelled(_share((correct * where).sum((-2, -1)), (total * where).sum((-2, -1))), groups)
 
 
-def _stacked_combinations(counts: IntArray, groups: Groups) -> FloatArray:
+def _stacked_combinations(counts: Counts, groups: Groups) -> FloatArray:
     """Accuracy per combination (..., 2^k); one NaN without bias labels."""
     values = list(combination_accuracies(counts, groups).values())
-    return np.stack(values, axis=-1) if values else np.full((*counts.shape[:-3], 1), np.nan)
+    return np.stack(values, axis=-1) if values else np.full((*_cells(counts, groups)[0].shape[:-2], 1), np.nan)
 
 
 def _combination_name(groups: Groups, states: tuple[bool, ...]) -> str:

@@ -12,9 +12,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from benchmark.counts import Groups, IntArray
-from benchmark.metrics import score
+from benchmark.metrics import FloatArray, score
 
 TIE = 1e-12
 """Scores closer than this are equal: sums of the same accuracies in another order differ by rounding."""
@@ -65,11 +66,11 @@ class Rule:
         Raises:
             ValueError: The split has not as many tables as there are candidates.
         """
-        allowed = np.flatnonzero(np.asarray(selectable, dtype=np.bool_))
-        if not len(allowed):
+        allowed = np.asarray(selectable, dtype=np.bool_)
+        if not allowed.any():
             return Choice(None, "no selectable candidate")
         if self.split is None:
-            return Choice(int(allowed[-1]))
+            return Choice(int(np.flatnonzero(allowed)[-1]))
         table = counts.get(self.split)
         if table is None or not table.any():
             return Choice(None, f"no samples in {self.split}")
@@ -79,11 +80,30 @@ class Rule:
                 f"got {len(table)}"
             )
         metric = self.metric or headline
-        values = score(metric, table, groups)[allowed]
-        if np.isnan(values).any():
+        index = int(best_of_each(score(metric, table, groups), allowed, [len(allowed)])[0])
+        if index < 0:
             missing = "" if groups.bias_names else ": the task has no bias labels"
             return Choice(None, f"{metric} is not defined on {self.split}{missing}")
-        return Choice(int(allowed[np.flatnonzero(values >= values.max() - TIE)[-1]]))
+        return Choice(index)
+
+
+def best_of_each(values: FloatArray, selectable: npt.NDArray[np.bool_], sizes: Sequence[int]) -> IntArray:
+    """The latest of the best selectable candidates of each of several cells.
+
+    Args:
+        values: Scores of the candidates of all cells, one cell after the other: (candidates,).
+        selectable: Whether each may be chosen: (candidates,).
+        sizes: How many candidates each cell has, at least one: (cells,).
+
+    Returns:
+        Index among the cell's candidates: (cells,); -1 where none may be chosen or one of those has no score.
+    """
+    starts = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64)
+    undefined = np.logical_or.reduceat(selectable & np.isnan(values), starts)
+    best = np.maximum.reduceat(np.where(selectable & ~np.isnan(values), values, -np.inf), starts)
+    eligible = selectable & (values >= np.repeat(best - TIE, sizes))
+    latest = np.maximum.reduceat(np.where(eligible, np.arange(len(values)), -1), starts)
+    return np.asarray(np.where(undefined | (latest < 0), -1, latest - starts), dtype=np.int64)
 
 
 RULES: dict[str, Rule] = {

@@ -1,66 +1,32 @@
 """The leaderboard as data: sections of comparable cells, and in each a row per method, from the results table.
 
 Only cells of one section are ever compared: same task with the same parameters (the data source is one of them), same
-rho, protocol and precision.
+rho, protocol and precision, same behaviour of task and harness. Only sections of one :class:`Suite` are averaged.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
+from benchmark.counts import Groups
 from benchmark.errors import ResultCorruptError
+from benchmark.protocol import PROTOCOLS
+from benchmark.selection import RULES
+from leaderboard.entry import Cells, Competitor, Entry
 from leaderboard.ranking import Ranking, rank
-from leaderboard.statistics import FloatArray, Summary, summarise
+from leaderboard.statistics import FloatArray
+from leaderboard.table import ResultTable, Row, Rows, read_table
 
-Cells = Mapping[int, Mapping[str, Any]]
-"""Table rows of one method under one selection rule, by seed."""
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A method, with its parameters, in a section.
-
-    Attributes:
-        method: Its name.
-        variant: Parameters that differ from its defaults, for people.
-        version: Its behaviour version.
-        supervision: What it was given beyond biased images and targets.
-        seeds: The seeds of the section.
-        by_rule: Rows of its finished cells, by selection rule and seed.
-        failures: Reasons of its failed cells, by seed.
-        missing: Seeds that have not been run.
-    """
-
-    method: str
-    variant: str
-    version: int
-    supervision: str
-    seeds: tuple[int, ...]
-    by_rule: Mapping[str, Cells]
-    failures: Mapping[int, str]
-    missing: tuple[int, ...]
-
-    @property
-    def label(self) -> str:
-        """Method and variant."""
-        return f"{self.method} ({self.variant})" if self.variant else self.method
-
-    def scores(self, metric: str, rule: str) -> FloatArray:
-        """One value per seed of the section, NaN where there is none: (seeds,)."""
-        cells = self.by_rule.get(rule, {})
-        values = [cells[seed].get(metric) if seed in cells else None for seed in self.seeds]
-        return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
-
-    def summary(self, metric: str, rule: str) -> Summary:
-        """Mean and interval over the seeds."""
-        return summarise(self.scores(metric, rule))
+__all__ = ["Board", "Cells", "Competitor", "Entry", "Section", "Suite", "read_board"]
 
 
 @dataclass(frozen=True)
@@ -76,6 +42,10 @@ class Section:
         precision: Of forward passes.
         headline: The task's headline metric.
         entries: The methods, by label.
+        protocol_settings: All settings of the protocol; empty if the table does not say.
+        engine_version: Behaviour version of the harness; ``None`` if the table does not say.
+        groups: Axes of the counts; ``None`` if no cell has finished.
+        not_applicable: Why methods that were asked for cannot run on the task, by method.
     """
 
     task: str
@@ -86,10 +56,80 @@ class Section:
     precision: str
     headline: str
     entries: tuple[Entry, ...]
+    protocol_settings: Mapping[str, Any] = field(default_factory=dict)
+    engine_version: int | None = None
+    groups: Groups | None = None
+    not_applicable: Mapping[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def seeds(self) -> tuple[int, ...]:
+        """All seeds of the section."""
+        return self.entries[0].seeds
+
+    @cached_property
+    def unequal_budgets(self) -> bool:
+        """Whether the parameters of some methods were tuned with more trials than those of others."""
+        return len({entry.tuning_trials for entry in self.entries if entry.tuning_trials is not None}) > 1
+
+    def usable_rule(self, preferred: str) -> str | None:
+        """The preferred selection rule, or the first by which methods may be ranked and that applies to the task."""
+        rules = [preferred, *(rule.name for rule in reversed(RULES.values()) if rule.rankable)]
+        return next((rule for rule in rules if any(entry.by_rule.get(rule) for entry in self._scored(rule))), None)
+
+    @cached_property
+    def current(self) -> Mapping[Competitor, Entry]:
+        """The methods that are not superseded."""
+        return {entry.competitor: entry for entry in self.entries if not entry.superseded}
+
+    def scores(self, metric: str, rule: str) -> FloatArray:
+        """As :meth:`Entry.scores` for all entries: (entries, seeds)."""
+        if rule not in self._places:
+            self._places[rule] = np.stack([entry.places(rule) for entry in self.entries])
+        table = next(row.table for entry in self.entries for row in entry.cells.values())
+        return table.numbers(metric, self._places[rule])
+
+    @cached_property
+    def _places(self) -> dict[str, Rows]:
+        return {}
 
     def ranking(self, rule: str) -> Ranking:
         """Ranks by the headline metric, ties declared; see :func:`leaderboard.ranking.rank`."""
-        return rank(np.stack([entry.scores(self.headline, rule) for entry in self.entries]))
+        if rule not in self._rankings:
+            scores = self.scores(self.headline, rule)
+            scores[[entry.superseded for entry in self.entries]] = np.nan
+            self._rankings[rule] = rank(scores)
+        return self._rankings[rule]
+
+    @cached_property
+    def _rankings(self) -> dict[str, Ranking]:
+        return {}
+
+    def _scored(self, rule: str) -> list[Entry]:
+        known = [not np.isnan(row).all() for row in self.scores(self.headline, rule)]
+        return [entry for entry, scored in zip(self.entries, known, strict=True) if scored]
+
+
+@dataclass(frozen=True)
+class Suite:
+    """Sections of one protocol, precision and harness: what may be averaged over tasks and levels.
+
+    Attributes:
+        protocol: Budget and rules.
+        precision: Of forward passes.
+        sections: In the order of the board.
+    """
+
+    protocol: str
+    precision: str
+    sections: tuple[Section, ...]
+
+    @cached_property
+    def levels(self) -> tuple[tuple[Section, ...], ...]:
+        """Sections that differ in rho alone, each set in ascending order of rho."""
+        sets: dict[str, list[Section]] = {}
+        for section in self.sections:
+            sets.setdefault(json.dumps([section.task, section.task_version, section.task_params]), []).append(section)
+        return tuple(tuple(group) for group in sets.values())
 
 
 @dataclass(frozen=True)
@@ -98,6 +138,15 @@ class Board:
 
     sections: tuple[Section, ...]
     metadata: Mapping[str, str]
+
+    @cached_property
+    def suites(self) -> tuple[Suite, ...]:
+        """The sections, by what may be averaged."""
+        sets: dict[str, list[Section]] = {}
+        for section in self.sections:
+            identity = [section.protocol, section.protocol_settings, section.precision, section.engine_version]
+            sets.setdefault(json.dumps(identity), []).append(section)
+        return tuple(Suite(group[0].protocol, group[0].precision, tuple(group)) for group in sets.values())
 
     @cached_property
     def hardware(self) -> list[str]:
@@ -122,62 +171,127 @@ def read_board(path: Path) -> Board:
     Raises:
         ResultCorruptError: It is not there, or not such a table.
     """
-    import pyarrow.parquet as pq
-
+    table = read_table(path)
     try:
-        table = pq.read_table(path)
-    except (OSError, ValueError) as error:
-        raise ResultCorruptError(f"cannot read the results table {path}: {error}") from error
-    metadata = {name.decode(): value.decode() for name, value in (table.schema.metadata or {}).items()}
-    if "debias_bench.table_version" not in metadata:
-        raise ResultCorruptError(f"{path} is not a results table; make one with `debias-bench aggregate`")
-    rows = table.drop_columns(["counts", "counts_shape", "groups"]).to_pylist()
-    return Board(_sections(rows), metadata)
+        refused = json.loads(table.metadata.get("debias_bench.not_applicable", "[]"))
+        not_applicable: dict[str, dict[str, str]] = {}
+        for task, method, reason in refused:
+            not_applicable.setdefault(str(task), {})[str(method)] = str(reason)
+        return Board(_sections(table, not_applicable), table.metadata)
+    except (ValueError, TypeError, AttributeError, msgspec.ValidationError) as error:
+        raise ResultCorruptError(f"{path} is not a valid results table: {error}") from error
 
 
-SECTION = ("task", "task_version", "task_params", "rho", "protocol", "precision")
+SECTION = (
+    "protocol",
+    "protocol_settings",
+    "precision",
+    "engine_version",
+    "task",
+    "task_version",
+    "task_params",
+    "rho",
+)
 ENTRY = ("method", "params", "method_version")
 
 
-def _sections(rows: Iterable[dict[str, Any]]) -> tuple[Section, ...]:
-    grouped: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
-    for row in rows:
-        grouped.setdefault(tuple(row[name] for name in SECTION), []).append(row)
-    ordered = sorted(grouped.items(), key=lambda item: tuple((value is not None, value or 0) for value in item[0]))
-    return tuple(_section(identity, group) for identity, group in ordered)
-
-
-def _section(identity: tuple[Any, ...], rows: list[dict[str, Any]]) -> Section:
-    task, version, params, rho, protocol, precision = identity
-    seeds = tuple(sorted({row["seed"] for row in rows}))
-    grouped: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
-    for row in rows:
-        grouped.setdefault(tuple(row[name] for name in ENTRY), []).append(row)
-    entries = sorted(
-        (_entry(group, seeds) for group in grouped.values()), key=lambda entry: (entry.label, entry.version)
+def _sections(table: ResultTable, not_applicable: Mapping[str, Mapping[str, str]]) -> tuple[Section, ...]:
+    found = table.group(SECTION, np.arange(table.length))
+    return tuple(
+        _section(table, identity, rows, not_applicable) for identity, rows in sorted(found, key=lambda g: _order(g[0]))
     )
-    headline = next((row["headline"] for row in rows if row["headline"]), "accuracy")
-    return Section(task, version, json.loads(params), rho, protocol, precision, headline, tuple(entries))
 
 
-def _entry(rows: list[dict[str, Any]], seeds: tuple[int, ...]) -> Entry:
-    by_rule: dict[str, dict[int, Mapping[str, Any]]] = {}
-    failures, missing = {}, []
-    for row in rows:
-        if row["status"] == "done":
-            by_rule.setdefault(row["rule"], {})[row["seed"]] = row
-        elif row["status"] == "failed":
-            failures[row["seed"]] = row["failure"]
+def _order(identity: tuple[Any, ...]) -> tuple[Any, ...]:
+    protocols = list(PROTOCOLS)
+    first = protocols.index(identity[0]) if identity[0] in protocols else len(protocols)
+    return first, *((value is not None, value or 0) for value in identity)
+
+
+def _section(
+    table: ResultTable, identity: tuple[Any, ...], rows: Rows, not_applicable: Mapping[str, Mapping[str, str]]
+) -> Section:
+    protocol, settings, precision, engine, task, task_version, params, rho = identity
+    seeds = tuple(int(seed) for (seed,), _ in sorted(table.group(("seed",), rows)))
+    entries = [_entry(table, group, seeds) for _, group in table.group(ENTRY, rows)]
+    groups = next((text for row in rows if (text := table.value("groups", int(row)))), None)
+    return Section(
+        task=task,
+        task_version=task_version,
+        task_params=json.loads(params),
+        rho=rho,
+        protocol=protocol,
+        precision=precision,
+        headline=next((name for row in rows if (name := table.value("headline", int(row)))), "accuracy"),
+        entries=tuple(sorted(_related(entries), key=lambda entry: (entry.label, entry.version))),
+        protocol_settings=json.loads(settings) if settings else {},
+        engine_version=engine,
+        groups=msgspec.json.decode(groups, type=Groups) if groups else None,
+        not_applicable=not_applicable.get(task, {}),
+    )
+
+
+def _entry(table: ResultTable, rows: Rows, seeds: tuple[int, ...]) -> Entry:
+    cells = [Row(table, int(row)) for row in rows]
+    chosen = _one_per_seed(cells)
+    by_rule: dict[str, dict[int, Row]] = {}
+    failures, missing, stale = {}, [], set()
+    for row in cells:
+        seed, status = row["seed"], row["status"]
+        if row["key"] != chosen[seed]:
+            continue
+        if status == "done":
+            by_rule.setdefault(row["rule"], {})[seed] = row
+            stale.add(row["stale"])
+        elif status == "failed":
+            failures[seed] = row["failure"]
         else:
-            missing.append(row["seed"])
-    first = rows[0]
+            missing.append(seed)
+    first = cells[0]
+    trials = [row.get("tuning_trials") for row in cells]
     return Entry(
         method=first["method"],
-        variant=first["variant"],
+        variant=first["variant"] or "",
         version=first["method_version"],
-        supervision=next((row["supervision"] for row in rows if row["supervision"]), "unknown"),
+        supervision=next((row["supervision"] for row in cells if row["supervision"]), "unknown"),
         seeds=seeds,
         by_rule=by_rule,
         failures=failures,
         missing=tuple(sorted(missing)),
+        cells={row["seed"]: row for row in cells if row["key"] == chosen[row["seed"]]},
+        params=json.loads(first["params"]),
+        tuning_trials=max((n for n in trials if n is not None), default=None),
+        tuning_data=next((text for row in cells if (text := row.get("tuning_data"))), ""),
+        stale=next(iter(sorted(reason for reason in stale if reason)), None),
+        left_out=len({row["key"] for row in cells}) - len(chosen),
     )
+
+
+def _related(entries: list[Entry]) -> list[Entry]:
+    """Entries that know of each other: which are superseded, and which are their method's tuned one."""
+    newest = {entry.method: 0 for entry in entries}
+    for entry in entries:
+        newest[entry.method] = max(newest[entry.method], entry.version)
+    tuned = Counter((entry.method, entry.version) for entry in entries if entry.tuning_trials)
+    return [
+        replace(
+            entry,
+            superseded=entry.version < newest[entry.method],
+            competitor=Competitor(
+                entry.method,
+                "tuned" if entry.tuning_trials and tuned[entry.method, entry.version] == 1 else entry.variant,
+                entry.version,
+            ),
+        )
+        for entry in entries
+    ]
+
+
+def _one_per_seed(cells: Sequence[Mapping[str, Any]]) -> dict[int, str]:
+    """The key that counts for each seed: finished, not stale, latest; others are there after a change upstream."""
+    best: dict[int, tuple[tuple[bool, bool, str, str], str]] = {}
+    for row in cells:
+        quality = (row["status"] == "done", row["stale"] is None, row["finished_at"] or "", row["key"])
+        if row["seed"] not in best or quality > best[row["seed"]][0]:
+            best[row["seed"]] = (quality, row["key"])
+    return {seed: key for seed, (_, key) in best.items()}

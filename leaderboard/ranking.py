@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from leaderboard.statistics import FloatArray, compare, holm
+from leaderboard.statistics import FloatArray, compare_all, holm
 
 RANK = (
     "1 + the number of methods that are significantly better (paired t-test by seed, Holm-corrected over all pairs of "
@@ -18,6 +17,9 @@ RANK = (
 )
 LEAST_SEEDS = 3
 """Methods with fewer seeds are not ranked: nothing could beat them, and they would come first."""
+
+PAIRS_AT_ONCE = 50_000
+"""So that comparing many methods takes little memory."""
 
 
 @dataclass(frozen=True)
@@ -54,14 +56,19 @@ def rank(scores: FloatArray | Sequence[Sequence[float]], alpha: float = 0.05) ->
         raise ValueError(f"expected scores of shape (methods, seeds), got {table.shape}")
     methods = len(table)
     ranked = (~np.isnan(table)).sum(1) >= LEAST_SEEDS
-    pairs = [(i, j) for i, j in itertools.combinations(range(methods), 2) if ranked[i] and ranked[j]]
-    comparisons = [compare(table[i], table[j]) for i, j in pairs]
+    first, second = np.triu_indices(methods, 1)
+    both = ranked[first] & ranked[second]
+    first, second = first[both], second[both]
+    parts = np.array_split(np.arange(len(first)), len(first) // PAIRS_AT_ONCE + 1)
+    found = [compare_all(table[first[part]], table[second[part]]) for part in parts]
+    difference = np.concatenate([part.difference for part in found])
+    p = holm(np.concatenate([part.p_value for part in found]))
     p_adjusted = np.full((methods, methods), np.nan)
+    p_adjusted[first, second] = p_adjusted[second, first] = p
     beats = np.zeros((methods, methods), dtype=np.bool_)
-    for (i, j), found, p in zip(pairs, comparisons, holm([c.p_value for c in comparisons]), strict=True):
-        p_adjusted[i, j] = p_adjusted[j, i] = p
-        beats[i, j] = p < alpha and found.difference > 0
-        beats[j, i] = p < alpha and found.difference < 0
+    with np.errstate(invalid="ignore"):
+        beats[first, second] = (p < alpha) & (difference > 0)
+        beats[second, first] = (p < alpha) & (difference < 0)
     better, worse = beats.sum(0), beats.sum(1)
     return Ranking(
         tuple(1 + int(n) if known else None for n, known in zip(better, ranked, strict=True)),

@@ -93,21 +93,65 @@ class Robustness:
     bootstrap_high: float
 
 
+@dataclass(frozen=True)
+class Summaries:
+    """Many :class:`Summary` at once, as arrays of any common shape."""
+
+    n: npt.NDArray[np.int64]
+    mean: FloatArray
+    std: FloatArray
+    low: FloatArray
+    high: FloatArray
+
+    def each(self) -> list[Summary]:
+        """One by one; of vectors."""
+        columns = (self.n, self.mean, self.std, self.low, self.high)
+        return [Summary(*values) for values in zip(*(column.tolist() for column in columns), strict=True)]
+
+
 def summarise(scores: Scores, confidence: float = 0.95) -> Summary:
     """Mean, standard deviation and t-interval of scores (seeds,); NaN scores are missing seeds."""
-    values = _vector(scores)
-    values = values[~np.isnan(values)]
-    n = len(values)
-    mean, std = (float(values.mean()), float(values.std(ddof=1))) if n > 1 else (math.nan, math.nan)
-    if n and np.ptp(values) == 0:  # exactly, where numpy would leave a rounding error of 1e-17
-        mean, std = float(values[0]), 0.0 if n > 1 else math.nan
-    half = _t_quantile(n - 1, confidence) * std / math.sqrt(n) if n > 1 else math.nan
-    return Summary(n, mean, std, mean - half, mean + half)
+    return summarise_all(_vector(scores)[None], confidence).each()[0]
+
+
+def summarise_all(scores: FloatArray, confidence: float = 0.95) -> Summaries:
+    """As :func:`summarise` for each row of scores (..., seeds) to (...)."""
+    known = ~np.isnan(scores)
+    n = known.sum(-1)
+    quantiles = special.stdtrit(np.arange(-1, scores.shape[-1]), (1 + confidence) / 2)  # of n - 1 degrees of freedom
+    highest = np.where(known, scores, -np.inf).max(-1, initial=-np.inf)
+    lowest = np.where(known, scores, np.inf).min(-1, initial=np.inf)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = np.where(known, scores, 0.0).sum(-1) / n
+        deviations = np.where(known, scores - mean[..., None], 0.0)
+        std = np.sqrt((deviations**2).sum(-1) / np.where(n > 1, n - 1, np.nan))
+        same = highest == lowest  # exactly, where rounding would leave an error of 1e-17
+        mean, std = np.where(same, highest, mean), np.where(same & (n > 1), 0.0, std)
+        half = quantiles[n] * std / np.sqrt(n)
+    return Summaries(n, mean, std, mean - half, mean + half)
 
 
 def oracle_gap(oracle: Scores, selected: Scores) -> Summary:
     """What the choice of the candidate costs: scores chosen on test minus scores chosen by a rule, paired by seed."""
     return summarise(_differences(oracle, selected))
+
+
+@dataclass(frozen=True)
+class Comparisons:
+    """Many :class:`Comparison` at once, as arrays of any common shape."""
+
+    n: npt.NDArray[np.int64]
+    difference: FloatArray
+    std: FloatArray
+    low: FloatArray
+    high: FloatArray
+    p_value: FloatArray
+    probability: FloatArray
+
+    def each(self) -> list[Comparison]:
+        """One by one; of vectors."""
+        columns = (self.n, self.difference, self.std, self.low, self.high, self.p_value, self.probability)
+        return [Comparison(*values) for values in zip(*(column.tolist() for column in columns), strict=True)]
 
 
 def compare(a: Scores, b: Scores, confidence: float = 0.95) -> Comparison:
@@ -117,17 +161,25 @@ def compare(a: Scores, b: Scores, confidence: float = 0.95) -> Comparison:
     get the p value of the exact sign-flip test, 2 / 2^n, and the rule of succession (n + 1) / (n + 2) as probability;
     no difference at all gets 1 and 1/2.
     """
-    summary = summarise(_differences(a, b), confidence)
-    n, mean, std = summary.n, summary.mean, summary.std
-    if n < 2:
-        return Comparison(n, mean, std, summary.low, summary.high, math.nan, math.nan)
-    if std == 0:
-        p_value = 2.0 ** (1 - n) if mean else 1.0
-        probability = 0.5 + math.copysign((n + 1) / (n + 2) - 0.5, mean) if mean else 0.5
-    else:
-        p_value = 2 * float(special.stdtr(n - 1, -abs(mean) / (std / math.sqrt(n))))
-        probability = float(special.stdtr(n - 1, mean / (std * math.sqrt(1 + 1 / n))))
-    return Comparison(n, mean, std, summary.low, summary.high, p_value, probability)
+    differences = _differences(a, b)[None]
+    return compare_all(differences, np.zeros_like(differences), confidence).each()[0]
+
+
+def compare_all(a: FloatArray, b: FloatArray, confidence: float = 0.95) -> Comparisons:
+    """As :func:`compare` for each pair of rows of scores (..., seeds), broadcast against each other, to (...)."""
+    found = summarise_all(np.round(a - b, DECIMALS), confidence)
+    n, mean, std = found.n, found.mean, found.std
+    with np.errstate(invalid="ignore", divide="ignore"):
+        p_value = 2 * special.stdtr(n - 1, -np.abs(mean) / (std / np.sqrt(n)))
+        probability = special.stdtr(n - 1, mean / (std * np.sqrt(1 + 1 / n)))
+    constant, differs = std == 0, mean != 0
+    p_value = np.where(constant, np.where(differs, 2.0 ** (1 - n), 1.0), p_value)
+    succession = 0.5 + np.copysign((n + 1) / (n + 2) - 0.5, mean)
+    probability = np.where(constant, np.where(differs, succession, 0.5), probability)
+    few = n < 2
+    return Comparisons(
+        n, mean, std, found.low, found.high, np.where(few, np.nan, p_value), np.where(few, np.nan, probability)
+    )
 
 
 def robustness(a: Scores, b: Scores, seed: int = 0) -> Robustness:

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmark.task import Backbone, Bias, Inputs, Recipe
-from tasks.digits import CLASSES, DigitParams, DigitTask, IntArray
+from tasks.digits import CLASSES, DigitParams, DigitTask
+from tasks.partition import IntArray
 
 PALETTE = np.array(
     [

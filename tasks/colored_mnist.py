@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmark.task import Backbone, Bias, Inputs, Recipe
-from tasks.digits import CLASSES, DigitParams, DigitTask, IntArray
+from tasks.digits import CLASSES, DigitParams, DigitTask
+from tasks.partition import IntArray, aligned_and_others
 
 MEAN_COLOURS = np.array(
     [
@@ -66,12 +67,7 @@ class ColoredMnist(DigitTask):
 
     def bias_counts(self, digit: int, n: int, rhos: tuple[float, ...], draws: np.random.Generator) -> IntArray:
         """round(n rho) aligned, the others equal or one apart."""
-        aligned = round(n * rhos[0])
-        each, odd = divmod(n - aligned, CLASSES - 1)
-        counts = np.full(CLASSES, each, dtype=np.int64)
-        counts[draws.permutation(np.delete(np.arange(CLASSES), digit))[:odd]] += 1
-        counts[digit] = aligned
-        return counts
+        return aligned_and_others(n, rhos[0], digit, CLASSES, draws)
 
     def colours(self, b: IntArray, draws: np.random.Generator) -> npt.NDArray[Any]:
         """Digit colours (N, 3), float32 in 0..1."""

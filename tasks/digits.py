@@ -7,7 +7,6 @@ split, rho, seed), those of the test split on (task) alone. So a task has one te
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -17,12 +16,12 @@ import numpy.typing as npt
 
 from benchmark.errors import ConfigError
 from benchmark.protocol import Protocol
-from benchmark.randomness import Dimension, numpy_stream
+from benchmark.randomness import numpy_stream
 from benchmark.task import Setting, Split, SplitName, Task
+from tasks.partition import IntArray, by_value, cut, evenly, proportionally, shuffled, sizes
 from tasks.sources import mnist
 
 DigitSource = Literal["auto", "complete", "embedded"]
-IntArray = npt.NDArray[np.int64]
 
 CLASSES = 10
 UNBIASED = 0.1
@@ -95,6 +94,14 @@ class DigitTask(Task):
 
     def split(self, name: SplitName, setting: Setting) -> Split:
         """Choose the images of a split, give out the bias values, and paint."""
+        return self._drawn(name, setting, None)
+
+    def redraw(self, name: SplitName, setting: Setting, b: IntArray) -> Split:
+        """Paint the images of a split in other colours, with the same jitter."""
+        return self._drawn(name, setting, b)
+
+    def _drawn(self, name: SplitName, setting: Setting, b: IntArray | None) -> Split:
+        """A split with the bias values ``b``, or with its own."""
         rho, reason = setting.rho, self.check_rho(setting.rho)
         if rho is None or reason is not None:
             raise ConfigError(f"{self.name}: {reason}")
@@ -103,7 +110,8 @@ class DigitTask(Task):
         biased = name in ("train", "val_biased")
         rhos = self.rhos_per_bias(rho) if biased else (UNBIASED,) * len(self.biases)
         stream = (self.name, name) if name == "test" else (self.name, name, float(rho), setting.seed)
-        b = self._bias_values(y, rhos, numpy_stream("colour", *stream))
+        if b is None:
+            b = self._bias_values(y, rhos, numpy_stream("colour", *stream))
         colours = self.colours(b, numpy_stream("jitter", *stream))
         x = np.empty((len(b), 3, *images.shape[1:]), dtype=np.uint8)
         for start in range(0, len(b), CHUNK):
@@ -148,7 +156,7 @@ def choose(
     pool = mnist.embedded() if source == "embedded" else mnist.complete(root, "t10k" if name == "test" else "train")
     queues = partition(name, source, pool.labels, seed)
     if cap is not None:
-        queues, _ = _cut(queues, _evenly(_sizes(queues), cap))
+        queues, _ = cut(queues, evenly(sizes(queues), cap))
     part = ("test",) if name == "test" else ("held out" if name.startswith("val_") else name, seed)
     index = numpy_stream("order", source, *part).permutation(np.concatenate(queues))
     return pool.images[index], pool.labels[index]
@@ -164,44 +172,13 @@ def partition(name: SplitName, source: DigitSource, labels: IntArray, seed: int)
         labels: Of the pool (N,).
         seed: Which of the images outside the test split train.
     """
-    rest = [np.flatnonzero(labels == digit) for digit in range(CLASSES)]
+    rest = by_value(labels, CLASSES)
     if source == "embedded" or name == "test":
-        shuffled = _shuffled(rest, "partition", source, "test")
-        test, rest = _cut(shuffled, _proportionally(_sizes(shuffled), TEST_SIZE[source]))
+        rest = shuffled(rest, "partition", source, "test")
+        test, rest = cut(rest, proportionally(sizes(rest), TEST_SIZE[source]))
         if name == "test":
             return test
-    rest = _shuffled(rest, "partition", source, seed)
-    validation, rest = _cut(rest, _proportionally(_sizes(rest), HELD_OUT_SIZE[source]))
-    unbiased, train = _cut(rest, _proportionally(_sizes(rest), HELD_OUT_SIZE[source]))
+    rest = shuffled(rest, "partition", source, seed)
+    validation, rest = cut(rest, proportionally(sizes(rest), HELD_OUT_SIZE[source]))
+    unbiased, train = cut(rest, proportionally(sizes(rest), HELD_OUT_SIZE[source]))
     return {"train": train, "unbiased": unbiased}.get(name, validation)
-
-
-def _shuffled(queues: Sequence[IntArray], *stream: Dimension) -> list[IntArray]:
-    draws = numpy_stream(*stream)
-    return [draws.permutation(queue) for queue in queues]
-
-
-def _sizes(queues: Sequence[IntArray]) -> IntArray:
-    return np.array([len(queue) for queue in queues], dtype=np.int64)
-
-
-def _cut(queues: Sequence[IntArray], counts: IntArray) -> tuple[list[IntArray], list[IntArray]]:
-    """The first ``counts[c]`` of each queue, and the rest."""
-    pairs = list(zip(queues, counts.tolist(), strict=True))
-    return [queue[:count] for queue, count in pairs], [queue[count:] for queue, count in pairs]
-
-
-def _proportionally(sizes: IntArray, total: int) -> IntArray:
-    """``total`` divided in proportion to ``sizes``, exactly: the largest remainders are rounded up."""
-    share, remainder = np.divmod(sizes * total, sizes.sum())
-    share[np.argsort(-remainder, kind="stable")[: total - share.sum()]] += 1
-    return share
-
-
-def _evenly(sizes: IntArray, total: int) -> IntArray:
-    """``total`` (or all there are) divided as evenly as ``sizes`` allow; the first classes take what is left over."""
-    counts = np.zeros_like(sizes)
-    while (left := min(total, int(sizes.sum())) - int(counts.sum())) > 0:
-        unfilled = np.flatnonzero(counts < sizes)[:left]
-        counts[unfilled] += np.minimum(max(1, left // len(unfilled)), (sizes - counts)[unfilled])
-    return counts

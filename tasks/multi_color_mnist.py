@@ -12,7 +12,8 @@ import numpy.typing as npt
 from benchmark.protocol import Protocol
 from benchmark.task import Backbone, Bias, Inputs, Recipe
 from tasks.colored_mnist import MEAN_COLOURS, jittered
-from tasks.digits import CLASSES, DigitParams, DigitTask, IntArray
+from tasks.digits import CLASSES, DigitParams, DigitTask
+from tasks.partition import IntArray
 
 LEFT = MEAN_COLOURS
 RIGHT = np.float32(1) - MEAN_COLOURS

@@ -9,7 +9,6 @@ import click
 from benchmark.aggregate import aggregate as collect
 from benchmark.aggregate import write_table
 from benchmark.cli.options import json_option, plugin_option, print_json, results_option
-from benchmark.manifest import expected_cells
 from benchmark.store import Store
 
 
@@ -30,16 +29,12 @@ def aggregate(results: Path, output: Path | None, plugins: tuple[Path, ...], as_
     """
     del plugins
     store, path = Store(results), output or results / "results.parquet"
-    table = collect(store, expected_cells(store))
-    write_table(table.rows, path)
-    cells: dict[str, int] = {}
-    for status in {row["key"]: row["status"] for row in table.rows}.values():
-        cells[status] = cells.get(status, 0) + 1
+    table = collect(store)
+    write_table(table, path)
+    rows, cells = len(table.rows), table.statuses
     if as_json:
-        print_json({"path": str(path), "rows": len(table.rows), "cells": cells, "damaged": table.damaged})
+        print_json({"path": str(path), "rows": rows, "cells": cells, "damaged": table.damaged})
         return
-    click.echo(
-        f"{path}: {len(table.rows)} rows, cells: " + (", ".join(f"{n} {s}" for s, n in sorted(cells.items())) or "none")
-    )
+    click.echo(f"{path}: {rows} rows, cells: " + (", ".join(f"{n} {status}" for status, n in cells.items()) or "none"))
     for problem in table.damaged:
         click.echo(f"warning: {problem}", err=True)

@@ -33,7 +33,7 @@ class ToyParams:
 class ToyTask(Task):
     """Three orientations of noisy stripes, in three colours."""
 
-    name = "toy"
+    name = "conformance_toy"
     version = 1
     title = "Toy"
     summary = "Striped patches whose colour goes with the orientation."

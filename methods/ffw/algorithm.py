@@ -13,13 +13,13 @@ import torch
 
 from benchmark.checkpoint import State
 from benchmark.data import Batch, Data
+from benchmark.diagnostics.probe import decodability
 from benchmark.network import Network
 from benchmark.protocol import Protocol
 from benchmark.run import Run
 from benchmark.training import cross_entropy, require_finite
 from methods.ffw import FfwParams
 from methods.shared.bias_head import BiasHead, HeadSettings, cache
-from methods.shared.decodability import decodability
 from methods.shared.gated import Gated
 from methods.shared.mask_training import Penalty, train_masks
 from methods.shared.schedules import Plateau, levels
@@ -98,7 +98,17 @@ def learn(run: Run, params: FfwParams, gated: Gated) -> None:
     masks = run.epochs("masks", problem.protocol.epochs(params.epochs), state)
     for epoch in masks:
         tau = temperature.tau
-        train_masks(run, gated, optimizer, training, tau, order, loss=task_loss, bias=bias)
+        train_masks(
+            run,
+            gated,
+            optimizer,
+            training,
+            tau,
+            order,
+            loss=task_loss,
+            bias=bias,
+            batch_size=params.batch_size,
+        )
         refine(run, params, head, cache(run, partial(gated, tau=tau), training)[0], training_b, order)
         if temperature.step(epoch, held_out_information(run, gated, head, held_out, tau)):
             if temperature.finished:
@@ -140,7 +150,7 @@ def refine(
     protocol = run.problem.protocol
     plateau = Plateau(protocol.epochs(params.head_patience), params.head_threshold)
     epochs = protocol.epochs(params.head_epochs)
-    head.refine(z, labels, run.problem.recipe.batch_size, order, epochs=epochs, plateau=plateau)
+    head.refine(z, labels, params.batch_size, order, epochs=epochs, plateau=plateau)
 
 
 @torch.no_grad()

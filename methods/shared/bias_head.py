@@ -11,9 +11,9 @@ from torch import nn
 from torch.nn import functional
 
 from benchmark.data import Data
+from benchmark.diagnostics.information import mutual_information
 from benchmark.run import Run
 from benchmark.training import require_finite
-from methods.shared.mutual_information import mutual_information
 from methods.shared.schedules import Plateau
 
 FEATURE_BATCH = 1000

@@ -27,6 +27,7 @@ def train_masks(
     *,
     loss: Loss,
     bias: tuple[BiasHead, torch.Tensor, Penalty] | None,
+    batch_size: int | None = None,
 ) -> None:
     """Descend ``loss + gamma * I`` in the gates and the bias head's own cross-entropy in the head.
 
@@ -42,13 +43,14 @@ def train_masks(
         order: Draws batch order and augmentation.
         loss: Task loss of logits and batch.
         bias: Head, bias labels (N, attributes) of ``data`` and penalty; ``None`` learns without the penalty.
+        batch_size: Samples per step; ``None`` takes the recipe's.
 
     Raises:
         DivergedError: The sum of an epoch's losses is not finite.
     """
     recipe = run.problem.recipe
     total = torch.zeros((), device=run.device)
-    for batch in data.shuffled(recipe.batch_size, order):
+    for batch in data.shuffled(batch_size or recipe.batch_size, order):
         with run.autocast():
             z, logits = gated(augment(batch.x, recipe.augment, order), tau)
             value = loss(logits, batch)

@@ -27,6 +27,7 @@ PLACEHOLDER = -1
 """Where all units of a site are masked one is left, whose weights are 0: layers without any channel do not run."""
 UNCHANGED = (
     nn.ReLU,
+    nn.ReLU6,
     nn.GELU,
     nn.Tanh,
     nn.Dropout,
@@ -119,6 +120,8 @@ class _Shrinking:
             return self._residual(module, name, channels, wanted)
         if isinstance(module, nn.Conv2d) and module.groups == 1:
             return _convolution(module, channels, wanted)
+        if _is_depthwise(module) and channels is not None:
+            return _depthwise(cast(nn.Conv2d, module), channels), channels
         if isinstance(module, nn.Linear):
             return _linear(module, channels, wanted)
         if isinstance(module, UNCHANGED):
@@ -129,8 +132,9 @@ class _Shrinking:
         if whole and wanted is None:
             return module, None
         raise ConfigError(
-            f"{name}, a {type(module).__name__}, cannot be shrunk; units can be removed that go through activations "
-            "and pooling to nn.Conv2d (not grouped) or nn.Linear, in nn.Sequential and benchmark.layers.Residual"
+            f"{name}, a {type(module).__name__}, cannot be shrunk; units can be removed that go through activations, "
+            "pooling and depthwise nn.Conv2d to nn.Conv2d (not grouped) or nn.Linear, in nn.Sequential and "
+            "benchmark.layers.Residual"
         )
 
     def _sequential(
@@ -141,7 +145,7 @@ class _Shrinking:
         for child_name, child in reversed(children):
             wanted = _narrowed(wanted, self._masks.get(f"{name}.{child_name}"))
             wants.append(wanted)
-            if not isinstance(child, (*UNCHANGED, *NORMS)):
+            if not isinstance(child, (*UNCHANGED, *NORMS)) and not _is_depthwise(child):
                 wanted = None  # this layer makes its channels, whatever it reads
         if wanted is not None:
             raise ConfigError(f"masked units of {name} cannot be removed: no layer in it makes them")
@@ -197,6 +201,17 @@ def _convolution(layer: nn.Conv2d, channels: Channels | None, wanted: Wanted) ->
     _shrink_outputs(layer, wanted)
     layer.out_channels = len(made.index)
     return layer, made
+
+
+def _is_depthwise(module: nn.Module) -> bool:
+    """Whether every output channel is made of the input channel of the same number."""
+    return isinstance(module, nn.Conv2d) and module.groups == module.in_channels == module.out_channels > 1
+
+
+def _depthwise(layer: nn.Conv2d, channels: Channels) -> nn.Conv2d:
+    _shrink_outputs(layer, channels.index)
+    layer.groups = layer.in_channels = layer.out_channels = len(channels.index)
+    return layer
 
 
 def _linear(layer: nn.Linear, channels: Channels | None, wanted: Wanted) -> tuple[nn.Linear, Channels]:

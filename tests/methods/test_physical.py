@@ -29,6 +29,7 @@ BACKBONES = {
     "resnet18": Backbone("tasks.backbones.resnet:resnet18"),
     "resnet18 3x3": Backbone("tasks.backbones.resnet:resnet18", {"stem": "3x3"}),
     "resnet20": Backbone("tasks.backbones.resnet:resnet20"),
+    "efficientnet_lite0": Backbone("tasks.backbones.efficientnet:efficientnet_lite0"),
 }
 Keep = dict[str, torch.Tensor]
 

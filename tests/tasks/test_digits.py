@@ -17,8 +17,9 @@ from benchmark.protocol import PROTOCOLS, Protocol
 from benchmark.task import SPLITS, Setting, SplitName
 from tasks.biased_mnist import BiasedMnist
 from tasks.colored_mnist import ColoredMnist
-from tasks.digits import DigitTask, _evenly, _proportionally, choose
+from tasks.digits import DigitTask, choose
 from tasks.multi_color_mnist import MultiColorMnist
+from tasks.partition import evenly, proportionally
 from tasks.sources import mnist
 
 TASKS = (BiasedMnist, ColoredMnist, MultiColorMnist)
@@ -158,7 +159,7 @@ def test_a_cap_above_the_size_takes_everything() -> None:
 
 @given(st.lists(st.integers(0, 50), min_size=1, max_size=12), st.integers(0, 400))
 def test_even_division_differs_by_at_most_one_where_there_are_enough(sizes: list[int], total: int) -> None:
-    counts = _evenly(np.array(sizes), total)
+    counts = evenly(np.array(sizes), total)
     assert counts.sum() == min(total, sum(sizes))
     assert (counts <= sizes).all()
     unfilled = counts[counts < sizes]
@@ -168,7 +169,7 @@ def test_even_division_differs_by_at_most_one_where_there_are_enough(sizes: list
 @given(st.lists(st.integers(1, 7_000), min_size=1, max_size=12), st.floats(0, 1))
 def test_proportional_division_is_exact_in_sum_and_within_one_of_the_share(sizes: list[int], share: float) -> None:
     total = int(share * sum(sizes))
-    counts = _proportionally(np.array(sizes), total)
+    counts = proportionally(np.array(sizes), total)
     assert counts.sum() == total
     assert np.abs(counts - np.array(sizes) * total / sum(sizes)).max() < 1
 
@@ -260,3 +261,27 @@ def test_tasks_are_declared_and_built_without_heavy_packages() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("kind", TASKS)
+def test_only_images_whose_bias_changes_are_redrawn_differently(kind: type[DigitTask]) -> None:
+    task, where = task_of(kind), setting(protocol=PROTOCOLS["smoke"])
+    split = task.split("test", where)
+    other = split.b.copy()
+    other[::3, -1] = (other[::3, -1] + 4) % 10
+    redrawn = task.redraw("test", where, other)
+    assert np.array_equal(redrawn.b, other)
+    assert np.array_equal(redrawn.y, split.y)
+    changed = (redrawn.x != split.x).any((1, 2, 3))
+    assert changed.tolist() == [i % 3 == 0 for i in range(len(split))]
+
+
+def test_a_redrawn_digit_keeps_its_shape_and_takes_the_other_colour() -> None:
+    task, where = task_of(ColoredMnist), setting(protocol=PROTOCOLS["smoke"])
+    split = task.split("test", where)
+    redrawn = task.redraw("test", where, np.full_like(split.b, 8))  # (0.2077, 0.3929, 0.0187)
+    before, after = split.x.max(1), redrawn.x.max(1)
+    assert after[before == 0].max() <= 1  # where the faintest grey may have been rounded away
+    assert after[before > 10].min() > 0
+    strongest = redrawn.x.max((2, 3))
+    assert np.abs(strongest / 255 - [0.2077, 0.3929, 0.0187]).max() < 0.03

@@ -11,6 +11,8 @@ import torch
 from benchmark.artifacts import Artifact
 from benchmark.checkpoint import Interrupted
 from benchmark.data import Batch, Data
+from benchmark.diagnostics.information import mutual_information
+from benchmark.diagnostics.probe import decodability
 from benchmark.evaluate import predictions
 from benchmark.protocol import Protocol
 from benchmark.run import Run
@@ -19,9 +21,7 @@ from methods.bise import Bise, BiseParams, BiseUnsupervised, BiseUnsupervisedPar
 from methods.bise.algorithm import information_penalty
 from methods.bise.labels import given_labels
 from methods.shared.bias_head import BiasHead, HeadSettings
-from methods.shared.decodability import decodability
 from methods.shared.masks import MaskedNetwork, read_masks
-from methods.shared.mutual_information import mutual_information
 from methods.shared.recipes import vanilla_recipe
 
 ToyRun = Callable[..., Run]

@@ -11,6 +11,8 @@ import torch
 from benchmark.artifacts import Artifact
 from benchmark.checkpoint import Interrupted
 from benchmark.data import Data
+from benchmark.diagnostics.information import mutual_information
+from benchmark.diagnostics.probe import decodability
 from benchmark.evaluate import predictions
 from benchmark.network import Network
 from benchmark.protocol import Protocol
@@ -18,11 +20,9 @@ from benchmark.run import Run
 from methods.ffw import FfwParams, FfwStructured, FfwUnstructured
 from methods.ffw.algorithm import Temperature, halves, held_out_information, information_penalty
 from methods.shared.bias_head import BiasHead, HeadSettings
-from methods.shared.decodability import decodability
 from methods.shared.gated import GatedUnits
 from methods.shared.gates import saturated
 from methods.shared.masks import MaskedNetwork, read_masks
-from methods.shared.mutual_information import mutual_information
 
 ToyRun = Callable[..., Run]
 ToyVanilla = Callable[..., Artifact]

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import click
 
-from benchmark.aggregate import aggregate, write_table
 from benchmark.cli.options import json_option, plugin_option, print_json, results_option
 from benchmark.files import write_atomic
-from benchmark.manifest import expected_cells
-from benchmark.selection import RULES
-from benchmark.store import Store
-from leaderboard.board import Board, read_board
-from leaderboard.markdown import render
+from leaderboard import csv_tables, latex, markdown
+from leaderboard.board import Board
+from leaderboard.cli.options import board_of, rule_option
+from leaderboard.content import document
+from leaderboard.references import read_references
+from leaderboard.standings import standings
 
 
 @click.command()
@@ -23,56 +23,65 @@ from leaderboard.markdown import render
     type=click.Path(path_type=Path, dir_okay=False),
     help="Read this results table instead of aggregating the results folder.",
 )
-@click.option(
-    "--rule",
-    type=click.Choice([rule.name for rule in RULES.values() if rule.rankable]),
-    default="unbiased_val",
-    show_default=True,
-    help="Selection rule by which candidates are chosen and methods ranked.",
-)
+@rule_option
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="Default: RESULTS/LEADERBOARD.md.")
+@click.option("--latex", "as_latex", is_flag=True, help="Also write the tables as LaTeX, beside the output.")
+@click.option("--csv", "as_csv", is_flag=True, help="Also write the tables as CSV, in a folder beside the output.")
 @plugin_option
 @json_option
 def leaderboard(
-    results: Path, table: Path | None, rule: str, output: Path | None, plugins: tuple[Path, ...], as_json: bool
+    results: Path,
+    table: Path | None,
+    rule: str,
+    output: Path | None,
+    as_latex: bool,
+    as_csv: bool,
+    plugins: tuple[Path, ...],
+    as_json: bool,
 ) -> None:
     """Write the leaderboard of a results folder; works at any time, also while cells run."""
     del plugins
-    if table is None:
-        store, table = Store(results), results / "results.parquet"
-        collected = aggregate(store, expected_cells(store))
-        write_table(collected.rows, table)
-        for problem in collected.damaged:
-            click.echo(f"warning: {problem}", err=True)
-    board = read_board(table)
+    board = board_of(results, table)
     if as_json:
         print_json(_as_json(board, rule))
         return
     path = output or results / "LEADERBOARD.md"
-    text = render(board, rule)
-    write_atomic(path, text.encode())
+    blocks = document(board, rule, read_references())
+    text = markdown.render(blocks)
+    files = {path: text}
+    if as_latex:
+        files[path.with_suffix(".tex")] = latex.render(blocks)
+    if as_csv:
+        folder = path.with_name(f"{path.stem}_csv")
+        files |= {folder / name: content for name, content in csv_tables.render(blocks).items()}
+    for target, content in files.items():
+        write_atomic(target, content.encode())
     click.echo(text)
-    click.echo(f"written to {path}", err=True)
+    for target in files:
+        click.echo(f"written to {target}", err=True)
 
 
 def _as_json(board: Board, rule: str) -> list[dict[str, object]]:
     found: list[dict[str, object]] = []
     for section in board.sections:
-        ranking = section.ranking(rule)
-        for entry, best in zip(section.entries, ranking.best, strict=True):
-            summary = entry.summary(section.headline, rule)
+        for standing in standings(section, rule):
+            entry, summary = standing.entry, standing.summary
             found.append(
                 {
                     "task": section.task,
                     "task_params": section.task_params,
                     "rho": section.rho,
                     "protocol": section.protocol,
+                    "precision": section.precision,
                     "method": entry.method,
                     "variant": entry.variant,
+                    "version": entry.version,
                     "supervision": entry.supervision,
+                    "stale": entry.stale,
                     "rule": rule,
                     "metric": section.headline,
-                    "rank": best,
+                    "rank": standing.best,
+                    "worst_rank": standing.worst,
                     "seeds": summary.n,
                     "mean": summary.mean if summary.n else None,
                     "low": summary.low if summary.n > 1 else None,

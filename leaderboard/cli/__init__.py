@@ -1,0 +1,1 @@
+"""The leaderboard's commands; each module is imported when its command is called."""

@@ -1,0 +1,152 @@
+"""What the page shows, as plain JSON values: an index of everything, one part per section, and the cells in chunks.
+
+The browser loads the index at once, a section's part when it is looked at, and cells when one of them is opened, so
+that the page stays quick however many records there are. All statistics are computed here; scripts only display.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from benchmark.metrics import METRICS
+from benchmark.selection import RULES
+from leaderboard.across import over_levels, over_tasks, task_title
+from leaderboard.board import Board, Entry, Section, Suite
+from leaderboard.page.cells import cells_part, chunks_of
+from leaderboard.page.section import MARKS, section_part
+from leaderboard.page.values import competitor_id, entry_ids, number, section_id
+from leaderboard.ranking import LEAST_SEEDS
+from leaderboard.references import Reference
+
+MANY_METHODS = 60
+"""Above as many, averages over tasks are computed for the rule that the page opens with only."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A file of data: its name, and what it holds."""
+
+    name: str
+    content: Any
+
+
+def parts(board: Board, references: Sequence[Reference], title: str, rule: str) -> Iterator[Part]:
+    """All files of data of a page, the index last."""
+    index: dict[str, Any] = {
+        "title": title,
+        "rule": rule,
+        "rules": [{"name": r.name, "uses": r.uses, "rankable": r.rankable} for r in RULES.values()],
+        "metrics": {name: metric.definition for name, metric in METRICS.items()},
+        "leastSeeds": LEAST_SEEDS,
+        "code": board.code,
+        "hardware": board.hardware,
+        "methods": {},
+        "sections": [],
+        "suites": {},
+    }
+    about: dict[str, Any]
+    for suite, label in zip(board.suites, suite_labels(board.suites), strict=True):
+        index["suites"][label] = _over_tasks(suite, rule)
+        for levels in suite.levels:
+            data = task_title(suite, levels).removeprefix(levels[0].task).removeprefix(", ")
+            curves = {name: _over_levels(levels, name) for name in RULES}
+            for section in levels:
+                name, chunks = section_id(section), chunks_of(section)
+                content = section_part(section, references, chunks)
+                about = {"id": name, "data": data, "protocol": label}
+                about["curves"] = curves if section is levels[0] else None
+                index["sections"].append({**about, **_overview(section, content)})
+                index["methods"] |= {i: _method(entry) for i, entry in entry_ids(section).items()}
+                yield Part(name, content)
+                for position, chunk in enumerate(chunks):
+                    yield Part(f"{name}.cells{position}", cells_part(section, chunk))
+    yield Part("index", index)
+
+
+def suite_labels(suites: Sequence[Suite]) -> list[str]:
+    """The protocol of each suite, with as much of the rest as tells it from the others."""
+    plain = [suite.protocol + ("" if suite.precision == "fp32" else f", {suite.precision}") for suite in suites]
+    labels: list[str] = []
+    for suite, name in zip(suites, plain, strict=True):
+        label = name if plain.count(name) == 1 else f"{name}, harness {suite.sections[0].engine_version}"
+        while label in labels:
+            label += " (other settings)"
+        labels.append(label)
+    return labels
+
+
+def role(method: str) -> str:
+    """``baseline``, ``control`` (what pruning does without looking at the bias), or ``method``."""
+    if method == "vanilla":
+        return "baseline"
+    return "control" if re.match(r"(random|magnitude)(_|$)", method) else "method"
+
+
+def _over_tasks(suite: Suite, rule: str) -> dict[str, Any]:
+    """Average ranks and interquartile means by rule, best method first."""
+    many = max(len(section.entries) for section in suite.sections) > MANY_METHODS
+    found = {}
+    for name in (rule,) if many else [name for name, each in RULES.items() if each.rankable]:
+        over = over_tasks(suite, name)
+        if over is not None:
+            found[name] = {
+                "methods": [competitor_id(competitor) for competitor in over.competitors],
+                "tasks": over.tasks,
+                "ranks": [number(value, 3) for value in over.ranks.ranks],
+                "difference": number(over.ranks.critical_difference, 3),
+                "friedman": number(over.ranks.friedman_p, 4),
+                "groups": over.ranks.groups,
+                "means": [[number(each.value), number(each.low), number(each.high)] for each in over.means],
+                "leftOut": len(over.left_out),
+            }
+    return found
+
+
+def _over_levels(levels: Sequence[Section], rule: str) -> dict[str, Any]:
+    """Area under the curve over rho, and where it breaks down, by method."""
+    return {
+        competitor_id(found.competitor): {
+            "area": number(found.area.mean),
+            "half": number((found.area.high - found.area.low) / 2),
+            "breakdown": number(found.breakdown),
+            "holds": found.breakdown == math.inf,
+        }
+        for found in over_levels(levels, rule)
+    }
+
+
+def _method(entry: Entry) -> dict[str, Any]:
+    return {
+        "method": entry.method,
+        "variant": entry.competitor.variant,
+        "version": entry.version,
+        "supervision": entry.supervision,
+        "role": role(entry.method),
+        "superseded": entry.superseded,
+    }
+
+
+def _overview(section: Section, content: Mapping[str, Any]) -> dict[str, Any]:
+    """What tells a section from others, and enough of it for the table of all sections."""
+    marks = "".join(entry["marks"] for entry in content["entries"])
+    return {
+        "task": section.task,
+        "rho": section.rho,
+        "params": section.task_params,
+        "headline": section.headline,
+        "seeds": section.seeds,
+        "cells": {status: marks.count(mark) for status, mark in MARKS.items()},
+        "entries": [entry["id"] for entry in content["entries"]],
+        "scores": {
+            rule: {
+                "mean": found["metrics"][section.headline]["mean"],
+                "half": found["metrics"][section.headline]["half"],
+                "rank": found["rank"],
+            }
+            for rule, found in content["rules"].items()
+        },
+    }

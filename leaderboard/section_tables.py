@@ -1,0 +1,257 @@
+"""One section as tables and notes: the standings, the published numbers, and everything that one must know of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from leaderboard.board import Entry, Section
+from leaderboard.document import (
+    Block,
+    Bullets,
+    Code,
+    Column,
+    Heading,
+    Number,
+    Paragraph,
+    Span,
+    Spans,
+    Table,
+    Value,
+    slug,
+)
+from leaderboard.published import Claim, claims, departures
+from leaderboard.ranking import LEAST_SEEDS
+from leaderboard.references import Reference
+from leaderboard.standings import Standing, separation, standings
+from leaderboard.statistics import Summary, summarise
+
+SHOWN = {
+    "worst_group_accuracy": "worst group",
+    "aligned_accuracy": "aligned",
+    "conflicting_accuracy": "conflicting",
+}
+"""Metrics shown beside the headline."""
+
+
+def section_blocks(
+    section: Section, title: str, suite: str, rule: str, references: Sequence[Reference]
+) -> Iterator[Block]:
+    """Everything that the leaderboard says of a section."""
+    level = "natural rho" if section.rho is None else f"rho {section.rho:g}"
+    name = slug(title, "natural" if section.rho is None else f"{section.rho:g}", suite)
+    usable = section.usable_rule(rule)
+    yield Heading(3, f"{title}, {level}")
+    yield Paragraph(_about(section))
+    if usable is None:
+        yield Paragraph(("No cell has finished.",))
+        yield from _notes(section, usable)
+        return
+    if usable != rule:
+        yield Paragraph((f"The rule {rule} does not apply to this task; here candidates are chosen by {usable}.",))
+    rows = standings(section, usable)
+    found = claims(section, usable, references)
+    yield _standings_table(section, rows, found, usable, f"{title}, {level}, {suite}", name)
+    yield from _separation(section, usable)
+    if found:
+        yield Paragraph(_published_intro(section))
+        yield _published_table(found, f"Published numbers: {title}, {level}, {suite}", slug("published", name))
+    yield from _notes(section, usable)
+
+
+def rank_text(standing: Standing) -> str:
+    """``2``, or ``1–3`` with a dash that no spreadsheet takes for a date; empty if it is not ranked."""
+    return standing.rank.replace("-", "–")
+
+
+def _about(section: Section) -> Spans:
+    spans: list[Span] = ["Headline metric ", Code(section.headline), ". "]
+    if section.task_params:
+        spans.append("Task parameters: ")
+        for name, value in sorted(section.task_params.items()):
+            spans += [Code(f"{name}={_plain(value)}"), ", "]
+        spans[-1] = ". "
+    spans.append(f"Seeds {_ranges(section.seeds)}.")
+    return tuple(spans)
+
+
+def _standings_table(
+    section: Section, rows: Sequence[Standing], found: Sequence[Claim], rule: str, caption: str, name: str
+) -> Table:
+    tuned = any(standing.entry.tuning_trials is not None for standing in rows)
+    columns = [
+        Column("rank"),
+        Column("method"),
+        Column(section.headline.replace("_", " "), numeric=True, interval=True),
+        Column("beats next", numeric=True),
+        Column("last", numeric=True),
+        Column("oracle gap", numeric=True),
+        *(Column(title, numeric=True) for metric, title in SHOWN.items() if metric != section.headline),
+        Column("published", numeric=True),
+        Column("sparsity", numeric=True),
+        Column("MMACs", numeric=True),
+        Column("minutes", numeric=True),
+        Column("supervision"),
+        *([Column("tuning")] if tuned else []),
+        Column("seeds"),
+    ]
+    published = {id(entry): _published(entry, section, found) for entry in section.entries}
+    lines = [_line(section, standing, published[id(standing.entry)], rule, tuned) for standing in rows]
+    return Table(name, caption, tuple(columns), tuple(lines))
+
+
+def _line(section: Section, standing: Standing, published: Value, rule: str, tuned: bool) -> tuple[Value, ...]:
+    entry = standing.entry
+
+    def mean(metric: str, which: str = rule, scale: float = 100.0, decimals: int = 1) -> Value:
+        summary = entry.summary(metric, which)
+        return Number(scale * summary.mean, decimals) if summary.n else None
+
+    done = int((~np.isnan(entry.scores(section.headline, rule))).sum())
+    marks = ("*" if done < len(section.seeds) else "") + ("†" if entry.stale or entry.superseded else "")
+    minutes = _minutes(entry, rule)
+    return (
+        rank_text(standing) or None,
+        Code(entry.label),
+        _interval(standing.summary, strong=standing.best == 1) if standing.summary.n else None,
+        Number(100 * standing.next.probability, 0)
+        if standing.next and not math.isnan(standing.next.probability)
+        else None,
+        mean(section.headline, "last"),
+        Number(100 * standing.oracle_gap.mean) if standing.oracle_gap.n else None,
+        *(mean(metric) for metric in SHOWN if metric != section.headline),
+        published,
+        mean("sparsity"),
+        mean("candidate_macs", scale=1e-6, decimals=2),
+        Number(minutes.mean / 60, 1) if minutes.n else None,
+        entry.supervision,
+        *([_tuning(entry)] if tuned else []),
+        f"{done} of {len(section.seeds)}{marks}",
+    )
+
+
+def _interval(summary: Summary, strong: bool) -> Number:
+    if summary.n < 2:
+        return Number(100 * summary.mean, strong=strong)
+    return Number(100 * summary.mean, low=100 * summary.low, high=100 * summary.high, strong=strong)
+
+
+def _minutes(entry: Entry, rule: str) -> Summary:
+    cells = entry.by_rule.get(rule, {}).values()
+    return summarise([row["train_seconds"] for row in cells if row.get("train_seconds") and not row.get("resumed")])
+
+
+def _published(entry: Entry, section: Section, found: Sequence[Claim]) -> Value:
+    """The published headline number, or from which to which the sources go."""
+    values = [
+        100 * claim.reference.value
+        for claim in found
+        if claim.entry is entry and claim.reference.metric == section.headline
+    ]
+    if not values:
+        return None
+    low, high = f"{min(values):.1f}", f"{max(values):.1f}"
+    return low if low == high else f"{low}–{high}"
+
+
+def _tuning(entry: Entry) -> str:
+    if entry.tuning_trials is None:
+        return "not recorded"
+    if not entry.tuning_trials:
+        return "none"
+    return f"{entry.tuning_trials} trials" + (f", {entry.tuning_data}" if entry.tuning_data else "")
+
+
+def _separation(section: Section, rule: str) -> Iterator[Block]:
+    found = separation(section, rule)
+    if found is None or found.seeds == 0:
+        return
+    between: Spans = (Code(found.first.label), " from ", Code(found.second.label))
+    if found.seeds is None:
+        yield Paragraph(("Not even 1,000 seeds would be expected to tell ", *between, "."))
+    else:
+        word = "seed" if found.seeds == 1 else "seeds"
+        yield Paragraph((f"About {found.seeds} further {word} would tell ", *between, "."))
+
+
+def _published_intro(section: Section) -> Spans:
+    text = "Published numbers beside ours"
+    reasons = departures(section)
+    if reasons:
+        return (f"{text}, though this is not their setting: {'; '.join(reasons)}.",)
+    return (f"{text}. Sources often chose candidates on test; the last column does so too.",)
+
+
+def _published_table(found: Sequence[Claim], caption: str, name: str) -> Table:
+    columns = (
+        Column("method"),
+        Column("quantity"),
+        Column("published", numeric=True),
+        Column("ours", numeric=True, interval=True),
+        Column("difference", numeric=True),
+        Column("in published std", numeric=True),
+        Column("ours, oracle", numeric=True),
+        Column("source"),
+        Column("evidence"),
+    )
+    return Table(name, caption, columns, tuple(_claim(claim) for claim in found))
+
+
+def _claim(claim: Claim) -> tuple[Value, ...]:
+    reference, ours = claim.reference, claim.ours
+    scale = 1.0 if reference.published_metric in ("sparsity_percent", "mflops") else 100.0
+    std = f" ± {scale * reference.std:.1f} std" if reference.std else ""
+    interval = (scale * ours.low, scale * ours.high) if ours.n > 1 else (None, None)
+    deviations = claim.deviations
+    known = bool(ours.n)
+    note = f", {reference.note}" if reference.note else ""
+    return (
+        Code(claim.entry.label),
+        Code(reference.metric or reference.published_metric),
+        f"{scale * reference.value:.1f}{std}",
+        Number(scale * ours.mean, low=interval[0], high=interval[1]) if known else None,
+        Number(scale * claim.difference, signed=True) if known else None,
+        Number(deviations, signed=True) if known and deviations is not None else None,
+        Number(scale * claim.ours_oracle.mean) if claim.ours_oracle.n else None,
+        reference.source,
+        reference.evidence + note,
+    )
+
+
+def _notes(section: Section, rule: str | None) -> Iterator[Block]:
+    items: list[Spans] = []
+    for entry in section.entries:
+        name = Code(entry.label)
+        if entry.not_run:
+            items.append((name, f" *: not run for seeds {_ranges(entry.not_run)}"))
+        items += [(name, f" *: seed {seed} failed: {why}") for seed, why in sorted(entry.failures.items())]
+        if entry.superseded:
+            items.append((name, " †: superseded by a newer version of the method, not ranked"))
+        elif entry.stale:
+            items.append((name, f" †: the code has changed since: {entry.stale}"))
+        if entry.left_out:
+            items.append((name, f": {entry.left_out} older records of the same seeds are left out"))
+        if rule is not None and 0 < entry.summary(section.headline, rule).n < LEAST_SEEDS:
+            items.append((name, f": not ranked, fewer than {LEAST_SEEDS} seeds"))
+    if section.unequal_budgets:
+        items.append(("Tuning budgets differ between methods; see the column.",))
+    items += [(Code(name), f": not applicable: {why}") for name, why in sorted(section.not_applicable.items())]
+    if items:
+        yield Bullets(tuple(items))
+
+
+def _ranges(seeds: Sequence[int]) -> str:
+    """``0–4, 7``."""
+    runs: list[list[int]] = []
+    for seed in seeds:
+        if runs and seed == runs[-1][-1] + 1:
+            runs[-1].append(seed)
+        else:
+            runs.append([seed])
+    return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}–{run[-1]}" for run in runs)
+
+
+def _plain(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,246 @@
+"""A results table in memory, by column; what comes from a stranger is bounded before it is unpacked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from benchmark.aggregate import COLUMNS
+from benchmark.errors import ResultCorruptError
+
+MOST_ROWS = 5_000_000
+MOST_BYTES = 2 * 2**30
+"""Of the columns together, unpacked. A table of 100,000 cells has 500,000 rows and some 300 MB."""
+HEAVY = ("counts", "counts_shape")
+"""Columns that no table of scores needs."""
+Rows = npt.NDArray[np.int64]
+"""Indices of rows."""
+NUMERIC = {"int64": np.int64, "double": np.float64, "bool": np.bool_}
+"""Arrow's names of the numeric types that are read."""
+REQUIRED = ("key", "task", "task_params", "method", "params", "seed", "protocol", "precision", "status", "rule")
+
+
+class Column(Protocol):
+    """Values of one column."""
+
+    def at(self, index: int) -> Any:
+        """The value of a row, ``None`` where it is null or not finite."""
+
+    def take(self, rows: Rows) -> list[Any]:
+        """The values of some rows."""
+
+    def codes_of(self, rows: Rows) -> Rows:
+        """Small non-negative integers that are equal where the values are."""
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Strings, each kept once.
+
+    Attributes:
+        values: The different strings, ``None`` last.
+        codes: Index into ``values`` for each row.
+    """
+
+    values: list[str | None]
+    codes: npt.NDArray[np.int32]
+
+    def at(self, index: int) -> str | None:
+        """The string of a row."""
+        return self.values[int(self.codes[index])]
+
+    def take(self, rows: Rows) -> list[str | None]:
+        """The strings of some rows."""
+        return [self.values[code] for code in self.codes[rows].tolist()]
+
+    def codes_of(self, rows: Rows) -> Rows:
+        """The codes of some rows."""
+        return self.codes[rows].astype(np.int64)
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """Integers, floats or booleans.
+
+    Attributes:
+        values: One per row.
+        known: Whether the row has a value.
+    """
+
+    values: npt.NDArray[Any]
+    known: npt.NDArray[np.bool_]
+
+    def at(self, index: int) -> Any:
+        """The number of a row, a plain Python one."""
+        return self.values[index].item() if self.known[index] else None
+
+    def take(self, rows: Rows) -> list[Any]:
+        """The numbers of some rows, plain Python ones."""
+        values = self.values[rows].tolist()
+        return [value if known else None for value, known in zip(values, self.known[rows].tolist(), strict=True)]
+
+    def codes_of(self, rows: Rows) -> Rows:
+        """Ranks of the values, 0 where there is none."""
+        ranks = np.unique(self.values[rows], return_inverse=True)[1] + 1
+        return np.where(self.known[rows], ranks, 0)
+
+
+class Row(Mapping[str, Any]):
+    """One row as a mapping; a column that an older table lacks is ``None``."""
+
+    __slots__ = ("index", "table")
+
+    def __init__(self, table: ResultTable, index: int) -> None:
+        """``index`` counts the rows of ``table``."""
+        self.table = table
+        self.index = index
+
+    def __getitem__(self, name: str) -> Any:
+        """The value of a column of :data:`benchmark.aggregate.COLUMNS`, or of one that the table has beside them."""
+        column = self.table.columns.get(name)
+        if column is not None:
+            return column.at(self.index)
+        if name in COLUMNS:
+            return None
+        raise KeyError(name)
+
+    def __iter__(self) -> Iterator[str]:
+        """Names of columns."""
+        return iter(self.table.names)
+
+    def __len__(self) -> int:
+        """How many columns."""
+        return len(self.table.names)
+
+
+@dataclass(frozen=True)
+class ResultTable:
+    """All rows of a results table, without the counts.
+
+    Attributes:
+        columns: By name.
+        length: How many rows.
+        metadata: Of the file.
+    """
+
+    columns: Mapping[str, Column]
+    length: int
+    metadata: Mapping[str, str]
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Columns that rows have: those of every table, and what this one has beside them."""
+        return tuple(dict.fromkeys((*(name for name in COLUMNS if name not in HEAVY), *self.columns)))
+
+    def group(self, names: tuple[str, ...], rows: Rows) -> list[tuple[tuple[Any, ...], Rows]]:
+        """Sets of rows that agree in some columns, with their values there, in the order in which they first appear."""
+        ids = np.zeros(len(rows), dtype=np.int64)
+        columns = [self.columns[name] for name in names if name in self.columns]
+        for column in columns:
+            codes = column.codes_of(rows)
+            _, ids = np.unique(ids * (int(codes.max(initial=0)) + 1) + codes, return_inverse=True)
+        order = np.argsort(ids, kind="stable")
+        sets = np.split(rows[order], np.flatnonzero(np.diff(ids[order])) + 1) if len(rows) else []
+        sets.sort(key=lambda group: int(group[0]))
+        return [(tuple(self.value(name, int(group[0])) for name in names), group) for group in sets]
+
+    def numbers(self, name: str, rows: Rows) -> npt.NDArray[np.float64]:
+        """Numbers of a column at some rows of any shape, NaN where there is none and at rows below 0."""
+        column = self.columns.get(name)
+        if not isinstance(column, Numbers):
+            return np.full(rows.shape, np.nan)
+        return np.where((rows >= 0) & column.known[rows], column.values[rows].astype(np.float64), np.nan)
+
+    def take(self, name: str, rows: Rows) -> list[Any]:
+        """Values of a column at some rows, as :meth:`value` gives them."""
+        column = self.columns.get(name)
+        return [None] * len(rows) if column is None else column.take(rows)
+
+    def value(self, name: str, row: int) -> Any:
+        """One value; ``None`` in a column that the table lacks."""
+        column = self.columns.get(name)
+        return None if column is None else column.at(row)
+
+
+def read_table(path: Path) -> ResultTable:
+    """Read the results table that ``debias-bench aggregate`` wrote.
+
+    Raises:
+        ResultCorruptError: It is not there, not such a table, or larger than any such table.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        texts = [name for name in pq.read_schema(path).names if COLUMNS.get(name, ("", ""))[0] == "string"]
+        with pq.ParquetFile(path, read_dictionary=texts) as file:
+            schema = file.schema_arrow
+            metadata = {name.decode(): value.decode() for name, value in (schema.metadata or {}).items()}
+            _check(path, file.metadata, metadata, schema.names)
+            wanted = [name for name in schema.names if name not in HEAVY]
+            table = file.read(columns=wanted)
+        columns = {name: _column(name, table.column(name)) for name in wanted}
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise ResultCorruptError(f"cannot read the results table {path}: {error}") from error
+    return ResultTable(columns, table.num_rows, metadata)
+
+
+def _check(path: Path, file: Any, metadata: Mapping[str, str], names: list[str]) -> None:
+    if "debias_bench.table_version" not in metadata:
+        raise ResultCorruptError(f"{path} is not a results table; make one with `debias-bench aggregate`")
+    missing = [name for name in REQUIRED if name not in names]
+    if missing:
+        raise ResultCorruptError(f"{path} lacks the columns {', '.join(missing)}")
+    size = sum(file.row_group(i).total_byte_size for i in range(file.num_row_groups))
+    if file.num_rows > MOST_ROWS or size > MOST_BYTES:
+        raise ResultCorruptError(
+            f"{path} unpacks to {file.num_rows} rows and {size} bytes; at most {MOST_ROWS} and {MOST_BYTES} are read"
+        )
+
+
+def _column(name: str, column: Any) -> Column:
+    import pyarrow as pa
+
+    kind, expected = column.type, COLUMNS.get(name, (None, ""))[0]
+    if pa.types.is_string(kind):
+        column, kind = column.dictionary_encode(), pa.dictionary(pa.int32(), pa.string())
+    if pa.types.is_dictionary(kind) and pa.types.is_string(kind.value_type) and expected in ("string", None):
+        column = column.unify_dictionaries()
+        texts: list[str | None] = column.chunk(0).dictionary.to_pylist() if column.num_chunks else []
+        codes, known = _numpy([chunk.indices for chunk in column.chunks], np.dtype(np.int32))
+        return Texts([*texts, None], np.where(known, codes, len(texts)).astype(np.int32))
+    if expected == "string" or str(kind) not in NUMERIC:
+        raise ValueError(f"column {name} has type {kind}, expected {expected or 'string, int64, float64 or bool'}")
+    values, known = _numpy(column.chunks, np.dtype(NUMERIC[str(kind)]))
+    return Numbers(values, known & np.isfinite(values) if values.dtype.kind == "f" else known)
+
+
+def _numpy(chunks: list[Any], dtype: np.dtype[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
+    """Values, 0 where null, and which are not null.
+
+    Arrow's own conversion would import pandas, which takes longer than to read ten thousand cells.
+    """
+    values, known = [np.zeros(0, dtype)], [np.zeros(0, np.bool_)]
+    for chunk in chunks:
+        validity, data = chunk.buffers()
+        if data is None:  # all null
+            data = bytes(8 * (chunk.offset + len(chunk)))
+        valid = np.ones(len(chunk), np.bool_) if validity is None else _bits(validity, chunk)
+        if dtype == np.bool_:
+            content = _bits(data, chunk)
+        else:
+            content = np.frombuffer(data, dtype)[chunk.offset : chunk.offset + len(chunk)]
+        values.append(np.where(valid, content, dtype.type(0)))
+        known.append(valid)
+    return np.concatenate(values), np.concatenate(known)
+
+
+def _bits(buffer: Any, chunk: Any) -> npt.NDArray[np.bool_]:
+    bits = np.unpackbits(np.frombuffer(buffer, np.uint8), bitorder="little")
+    return np.asarray(bits[chunk.offset : chunk.offset + len(chunk)], dtype=np.bool_)

@@ -1,0 +1,105 @@
+"""Splits on the device: the right samples, normalised as said, without the labels that were not asked for."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from benchmark.data import Data
+from benchmark.randomness import torch_stream
+from benchmark.task import Inputs, Split
+
+CPU = torch.device("cpu")
+
+
+def split(n: int = 10, channels: int = 3) -> Split:
+    draws = np.random.default_rng(0)
+    x = draws.integers(0, 256, (n, channels, 4, 5), dtype=np.uint8)
+    return Split(x, draws.integers(0, 3, n), draws.integers(0, 2, (n, 2)))
+
+
+@pytest.mark.parametrize(
+    "inputs",
+    [
+        Inputs((3, 4, 5)),
+        Inputs((3, 4, 5), divide=255.0 * 255.0),
+        Inputs((3, 4, 5), mean=(0.4, 0.5, 0.6), std=(0.1, 0.2, 0.3)),
+        Inputs((3, 4, 5), mean=(0.5,), std=(0.5,)),
+        Inputs((3, 4, 5), mean=(0.5, 0.1, 0.2)),
+    ],
+)
+def test_normalisation_agrees_with_its_definition_in_float64(inputs: Inputs) -> None:
+    data = split()
+    x = data.x.astype(np.float64) / inputs.divide
+    mean = np.array(inputs.mean or (0.0,)).reshape(1, -1, 1, 1)
+    std = np.array(inputs.std or (1.0,)).reshape(1, -1, 1, 1)
+    found = Data(data, inputs, CPU, with_bias=False).batch(torch.arange(10)).x
+    assert found.dtype == torch.float32
+    np.testing.assert_allclose(found.numpy(), (x - mean) / std, rtol=2e-6, atol=2e-6)
+
+
+def test_tokens_pass_unchanged() -> None:
+    tokens = np.arange(12).reshape(4, 3)
+    data = Data(Split(tokens, np.zeros(4, np.int64), np.zeros((4, 0), np.int64)), Inputs((3,)), CPU, with_bias=True)
+    assert torch.equal(data.batch(torch.tensor([2, 0])).x, torch.tensor([[6, 7, 8], [0, 1, 2]]))
+
+
+def test_a_batch_holds_the_samples_that_were_asked_for() -> None:
+    data, index = split(), torch.tensor([7, 2, 2])
+    batch = Data(data, Inputs((3, 4, 5)), CPU, with_bias=True).batch(index)
+    assert batch.y.tolist() == data.y[index].tolist()
+    assert batch.b is not None
+    assert batch.b.tolist() == data.b[index].tolist()
+    assert torch.equal(batch.index, index)
+    assert torch.equal((batch.x * 255).round().to(torch.uint8), torch.as_tensor(data.x)[index])
+
+
+def test_bias_labels_are_left_behind_unless_asked_for() -> None:
+    data = Data(split(), Inputs((3, 4, 5)), CPU, with_bias=False)
+    assert data.b is None
+    assert data.batch(torch.arange(3)).b is None
+    assert data.subset(torch.arange(3)).b is None
+
+
+def test_a_subset_is_a_split_of_its_own() -> None:
+    whole = Data(split(), Inputs((3, 4, 5)), CPU, with_bias=True)
+    part = whole.subset(torch.tensor([4, 1]))
+    assert len(part) == 2
+    assert part.y.tolist() == whole.y[[4, 1]].tolist()
+    part.y[0] = 99
+    assert 99 not in whole.y
+
+
+@pytest.mark.parametrize(("n", "size", "batches"), [(10, 4, [4, 4, 2]), (9, 4, [4, 4]), (1, 4, [1]), (8, 8, [8])])
+def test_an_epoch_is_a_shuffled_pass_without_a_last_single_sample(n: int, size: int, batches: list[int]) -> None:
+    data = Data(split(n), Inputs((3, 4, 5)), CPU, with_bias=False)
+    seen = [batch.index for batch in data.shuffled(size, torch_stream("order"))]
+    assert [len(index) for index in seen] == batches
+    assert len(set(torch.cat(seen).tolist())) == sum(batches)
+    if n == 10:
+        again = [batch.index for batch in data.shuffled(size, torch_stream("order"))]
+        other = [batch.index for batch in data.shuffled(size, torch_stream("another"))]
+        assert torch.equal(torch.cat(seen), torch.cat(again))
+        assert not torch.equal(torch.cat(seen), torch.cat(other))
+
+
+@pytest.mark.parametrize(("n", "size"), [(10, 4), (1, 4), (0, 4)])
+def test_ordered_batches_hold_every_sample_once_in_stored_order(n: int, size: int) -> None:
+    data = Data(split(n), Inputs((3, 4, 5)), CPU, with_bias=False)
+    assert [i for batch in data.ordered(size) for i in batch.index.tolist()] == list(range(n))
+
+
+def test_images_lie_in_memory_as_the_backbone_wants_them() -> None:
+    last = Data(split(), Inputs((3, 4, 5)), CPU, "channels_last", with_bias=False).batch(torch.arange(4)).x
+    assert last.is_contiguous(memory_format=torch.channels_last)
+    first = Data(split(), Inputs((3, 4, 5)), CPU, with_bias=False).batch(torch.arange(4)).x
+    assert first.is_contiguous()
+    assert torch.equal(first, last)
+
+
+def test_arrays_that_do_not_belong_together_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"equally many x, y and b.*\(3, 1, 2, 2\), \(2,\), \(3, 1\)"):
+        Split(np.zeros((3, 1, 2, 2), np.uint8), np.zeros(2, np.int64), np.zeros((3, 1), np.int64))
+    with pytest.raises(ValueError, match=r"b as \(N, biases\)"):
+        Split(np.zeros((3, 1, 2, 2), np.uint8), np.zeros(3, np.int64), np.zeros(3, np.int64))
