@@ -30,21 +30,11 @@ from benchmark.network import Network
 from benchmark.randomness import Dimension, isolated
 from benchmark.record import Candidate, Record, Resources
 from benchmark.run import Offer, Problem, Run
-from benchmark.task import EVALUATED, Inputs, SplitName, Task
+from benchmark.task import EVALUATED, Inputs, SplitName, Task, groups_of
 from benchmark.worker import Worker
 
 RUSAGE_UNIT = 1 if sys.platform == "darwin" else 1024
 """Bytes per unit of ``ru_maxrss``."""
-
-
-def groups_of(task: Task) -> Groups:
-    """The axes of a task's count tables."""
-    return Groups(
-        classes=len(task.classes),
-        bias_names=tuple(bias.name for bias in task.biases),
-        bias_values=tuple(bias.values for bias in task.biases),
-        aligned=tuple(bias.aligned for bias in task.biases),
-    )
 
 
 def run_cell(
@@ -66,8 +56,7 @@ def run_cell(
     if worker.device.startswith("cuda"):  # so that the GPU is seeded alike in a process's first cell and in later ones
         torch.cuda.init()  # type: ignore[no-untyped-call]
     task, method = task_of(cell), method_of(cell)
-    work = worker.store.work_folder(cell.key)
-    checkpoint = Checkpoint(work / "checkpoint.pt", worker.checkpoint_seconds, worker.should_stop)
+    checkpoint = Checkpoint(worker.store.checkpoint_path(cell.key), worker.checkpoint_seconds, worker.should_stop)
     streams: tuple[Dimension, ...] = (task.name, cell.rho, cell.seed)
     began = time.perf_counter()
     with isolated(*streams, "cell", method.name):

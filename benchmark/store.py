@@ -6,6 +6,8 @@ artifacts/ab/<key>.<checksum>.safetensors
 deaths/ab/<key>             a line for each worker that died with the cell
 claims/<key>                cells in progress
 work/<key>/                 checkpoint and candidates of a cell in progress
+submissions/<id>/           what was sent to a cluster: packs of cells, their jobs, what these printed
+code/<fingerprint>/         the code that these jobs run
 sweeps/<name>.json          sweeps that were run here, to know what is missing
 """
 
@@ -58,6 +60,10 @@ class Store:
         """For the checkpoint and the candidates of a cell in progress."""
         return self.root / "work" / key
 
+    def checkpoint_path(self, key: str) -> Path:
+        """Where the progress of an interrupted cell is."""
+        return self.work_folder(key) / "checkpoint.pt"
+
     def write(self, record: Record) -> Path:
         """Store a record; a finished one replaces an earlier failure of the cell."""
         failed = record.status == "failed"
@@ -107,6 +113,10 @@ class Store:
         for folder in ("records", "failures"):
             yield from sorted((self.root / folder).glob("??/*.json"))
 
+    def finished_files(self) -> Iterator[Path]:
+        """The files of the finished cells."""
+        yield from (self.root / "records").glob("??/*.json")
+
     def artifact(self, key: str) -> Path | None:
         """The file of a cell's artifact, if it is there."""
         return next(iter(sorted(self.artifact_folder(key).glob(f"{key}.*.safetensors"))), None)
@@ -129,6 +139,13 @@ class Store:
             return self._deaths_path(key).read_text().splitlines()
         except FileNotFoundError:
             return []
+
+    def progressed_since(self, key: str, time: float) -> bool:
+        """Whether a cell in progress has saved a checkpoint after this Unix time."""
+        try:
+            return self.checkpoint_path(key).stat().st_mtime > time
+        except FileNotFoundError:
+            return False
 
     def forget_failure(self, key: str) -> None:
         """Let a failed cell be tried again."""

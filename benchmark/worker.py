@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 POISON_LIMIT = 3
 """A cell that was seen to kill so many workers is failed."""
 VANISHED_LIMIT = 10
-"""So is one whose workers vanished so often together with what watched them (a job killed, a machine lost)."""
+"""So is one whose workers vanished so often together with what watched them (a job killed, a machine lost), none of
+them having got further than the one before."""
 UPSTREAM_POLL_SECONDS = 0.2
 
 UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
@@ -103,13 +104,15 @@ class Worker:
 
     def _poisoned(self, cell: Cell, claim: Claim) -> Failure | None:
         """The failure of a cell that has killed too many workers."""
-        if claim.dead is not None and claim.dead.supervisor_is_gone():
+        dead = claim.dead
+        if dead is not None and dead.supervisor_is_gone() and not self.store.progressed_since(cell.key, dead.since):
             self.store.note_death(cell.key, "vanished: worker and supervisor died together")
         deaths = self.store.deaths(cell.key)
         vanished = [death for death in deaths if death.startswith("vanished")]
         if len(deaths) - len(vanished) < POISON_LIMIT and len(vanished) < VANISHED_LIMIT:
             return None
-        return Failure(f"poisoned: {len(deaths)} workers died with this cell", "\n".join(deaths[-POISON_LIMIT:]))
+        reason = f"poisoned: {len(deaths)} workers died with this cell, the last one: {deaths[-1]}"
+        return Failure(reason, "\n".join(deaths))
 
     def _artifact(self, start: Cell) -> Artifact:
         """The artifact of an upstream cell; made here if nobody has made it, waited for if somebody is at it.

@@ -73,8 +73,7 @@ def _overview(suite: Suite, name: str, rule: str) -> Iterator[Block]:
         (
             (
                 "Headline metric of each task, percent: mean over seeds ± half of the 95 % interval, then the rank in "
-                "brackets; bold if no method is shown to be better. No interval: one seed. No rank: fewer than "
-                f"{LEAST_SEEDS} seeds.",
+                f"brackets; bold if no method is shown to be better. Neither below {LEAST_SEEDS} seeds.",
             ),
             ("* failed or missing seeds; † computed by code that has changed since; - no result.",),
         )
@@ -211,8 +210,8 @@ def _column_title(section: Section, title: str) -> str:
 
 
 def percent(summary: Summary, mark: str = "", strong: bool = False) -> Number:
-    """A share as percent, with its interval from two seeds on."""
-    low, high = (summary.low, summary.high) if summary.n > 1 else (math.nan, math.nan)
+    """A share as percent, with its interval from three seeds on: two seeds give one of 12.7 standard errors."""
+    low, high = (summary.low, summary.high) if summary.n >= LEAST_SEEDS else (math.nan, math.nan)
     return Number(100 * summary.mean, low=_percent(low), high=_percent(high), mark=mark, strong=strong)
 
 
