@@ -37,6 +37,15 @@ def document(board: Board, rule: str, references: Sequence[Reference], title: st
     return [*blocks, *definitions(board), provenance(board)]
 
 
+def overview(board: Board, rule: str) -> list[Block]:
+    """Only the tables of methods x (task, rho), by suite."""
+    blocks: list[Block] = []
+    for suite in board.suites:
+        name = suite_name(board, suite)
+        blocks += [Heading(2, f"Protocol {name}"), *_overview(suite, name, rule)]
+    return blocks
+
+
 def suite_name(board: Board, suite: Suite) -> str:
     """``paper, fp32``, with as much of the rest as tells it from the other suites."""
     name = f"{suite.protocol}, {suite.precision}"
@@ -51,6 +60,7 @@ def suite_name(board: Board, suite: Suite) -> str:
 def _suite(suite: Suite, name: str, rule: str, references: Sequence[Reference]) -> Iterator[Block]:
     yield Heading(2, f"Protocol {name}")
     if len(suite.sections) > 1:
+        yield Heading(3, "Overview")
         yield from _overview(suite, name, rule)
         yield from _over_levels(suite, name, rule)
         yield from _over_tasks(suite, name, rule)
@@ -61,7 +71,6 @@ def _suite(suite: Suite, name: str, rule: str, references: Sequence[Reference]) 
 
 def _overview(suite: Suite, name: str, rule: str) -> Iterator[Block]:
     """Methods x (task, rho), as many tables as the width asks for."""
-    yield Heading(3, "Overview")
     parts: list[list[tuple[Section, str]]] = [[]]
     for levels in suite.levels:
         if parts[-1] and len(parts[-1]) + len(levels) > WIDEST:

@@ -22,7 +22,8 @@ import msgspec
 from benchmark.code import code_version
 from benchmark.errors import ResultCorruptError
 from benchmark.files import atomic_path
-from benchmark.record import SCHEMA_VERSION, Record
+from benchmark.record import SCHEMA_VERSION, Failure, Record
+from leaderboard.scrub import without_paths
 
 MOST_RECORDS = 50_000
 MOST_FILE_BYTES = 500 * 2**20
@@ -74,7 +75,7 @@ class Submission:
 def pack(records: Iterable[Record], path: Path) -> int:
     """Write records into a submission; the same records give the same bytes.
 
-    Host names and tracebacks, which may hold paths and names of people, are left out.
+    What names people and machines is left out: hosts, tracebacks, folders in reasons of failures.
 
     Returns:
         How many records it holds.
@@ -198,5 +199,5 @@ def _decode(name: str, content: bytes, found: Submission) -> None:
 
 def _encoded(record: Record) -> bytes:
     environment = {name: value for name, value in record.environment.items() if name != "host"}
-    failure = replace(record.failure, traceback="") if record.failure else None
+    failure = Failure(without_paths(record.failure.reason)) if record.failure else None
     return msgspec.json.encode(replace(record, environment=environment, failure=failure)) + b"\n"

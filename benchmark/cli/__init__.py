@@ -21,6 +21,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "retry": ("slurm.cli.retry:retry", "Let failed cells be tried again."),
     "aggregate": ("benchmark.cli.aggregate:aggregate", "Collect all records into one parquet table."),
     "leaderboard": ("leaderboard.cli.leaderboard:leaderboard", "Write the leaderboard of a results folder."),
+    "publish": ("leaderboard.cli.publish:publish", "Fill a folder with the page, the table and their documentation."),
     "submit-results": (
         "leaderboard.cli.submit:submit_results",
         "Pack records into one file, for others.",
