@@ -55,7 +55,7 @@ SICK_METHODS = {
     "eats": {"name": "hungry"},
     "cannot load": {"name": "unportable"},
 }
-LONG = {"methods": [{"name": "toy_erm", "params": {"epochs": 60, "pause": 0.5}}]}
+LONG = {"methods": [{"name": "toy_erm", "params": {"epochs": 56, "pause": 0.5}}]}
 
 
 @dataclass
@@ -147,12 +147,11 @@ def disturb(story: Story) -> None:
     """Each disturbance to another running job, where it hits a cell in the middle."""
     slow = {cell.key for cell in story.cells("healthy") if cell.params.get("epochs") == SLOW["epochs"]}
 
-    def victim(node: str | None = None) -> tuple[int, str, str]:
-        def find() -> tuple[int, str, str] | None:
-            found = [one for one in running(story, slow) if node in (None, one[2])]
-            return next((one for one in found if one[1] not in story.happened.values()), None)
+    def find() -> tuple[int, str, str] | None:
+        return next((one for one in running(story, slow) if one[1] not in story.happened.values()), None)
 
-        chosen: tuple[int, str, str] = eventually("a slow cell runs", find)
+    def victim() -> tuple[int, str, str]:
+        chosen: tuple[int, str, str] = eventually("a slow cell runs in a job that was not disturbed", find)
         return chosen
 
     pid, job, _ = victim()
@@ -186,16 +185,16 @@ def story(devcluster: DevCluster, tmp_path_factory: pytest.TempPathFactory) -> I
     sweeps["unloaded"] = {"methods": [SICK_METHODS["cannot load"], "toy_erm"]}
     for name, content in sweeps.items():
         (folder / f"{name}.yaml").write_text(json.dumps({"tasks": ["toy"], "protocol": "smoke", "seeds": 1, **content}))
-    told.submit("long", "short")
+    (long_job,) = told.submit("long", "short")["jobs"]
     told.submit("healthy")
     told.submit("family", "small")
     told.submit("sick", plugins=(TOY, SICK))
     told.submit("unloaded", "unportable", plugins=(TOY, SICK))
     disturb(told)
     reference = told.run_locally()
-    eventually("the queue is empty", lambda: not told.queued(), 300)
+    eventually("the sweep has left the queue", lambda: set(told.queued()) <= {long_job}, 300)
     told.submit("healthy")
-    eventually("the queue is empty", lambda: not told.queued(), 120)
+    eventually("the queue is empty", lambda: not told.queued(), 300)
     assert reference.wait(300) == 0
     try:
         yield told
