@@ -134,5 +134,7 @@ def _tell(submission: Submission | None, prepared: Prepared, as_json: bool) -> N
         print_json({"submission": submission and submission.id, "jobs": jobs, **prepared_json(prepared)})
     elif submission is None:
         click.echo("nothing to send")
+    elif submission.cluster == "debug":
+        click.echo(f"{submission.id} has run; `debias-bench status` shows what came of it")
     else:
         click.echo(f"sent as {submission.id} with code {submission.code}; follow it with `debias-bench status --watch`")
