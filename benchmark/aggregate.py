@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.environment import code_version
+from benchmark.code import code_version
 from benchmark.files import atomic_path
 from benchmark.manifest import read_manifests
 from benchmark.metrics import METRICS

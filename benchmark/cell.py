@@ -41,6 +41,8 @@ class Cell:
         precision: Of forward passes.
         upstream: Keys of the cells that it starts from, by role.
         engine_version: Behaviour version of the harness.
+        diagnostics: What is measured of the final model beside its predictions. Not part of the cell's identity: it
+            changes neither the key nor the rest of the record.
     """
 
     task: str
@@ -55,11 +57,14 @@ class Cell:
     precision: Precision = "fp32"
     upstream: dict[str, str] = field(default_factory=dict)
     engine_version: int = ENGINE_VERSION
+    diagnostics: tuple[str, ...] = field(default=(), compare=False)
 
     @cached_property
     def key(self) -> str:
-        """20 hex digits of the SHA-256 of the cell's canonical JSON (sorted keys, shortest floats)."""
-        return hashlib.sha256(msgspec.json.encode(self, order="sorted")).hexdigest()[:20]
+        """20 hex digits of the SHA-256 of the identity's canonical JSON (sorted keys, shortest floats)."""
+        identity = msgspec.to_builtins(self)
+        identity.pop("diagnostics", None)  # msgspec leaves out defaults of instances that it has decoded
+        return hashlib.sha256(msgspec.json.encode(identity, order="sorted")).hexdigest()[:20]
 
     @property
     def title(self) -> str:

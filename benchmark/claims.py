@@ -22,6 +22,7 @@ import msgspec
 from filelock import FileLock
 
 from benchmark.files import write_atomic
+from benchmark.processes import born
 
 HEARTBEAT_SECONDS = 15.0
 STALE_SECONDS = 120.0
@@ -61,11 +62,11 @@ class Owner:
 
     def is_dead(self) -> bool:
         """Whether it ran on this machine and is gone."""
-        return self.is_known() and _born(self.pid) != self.born
+        return self.is_known() and born(self.pid) != self.born
 
     def supervisor_is_gone(self) -> bool:
         """Whether nobody who could have seen it die is known to live."""
-        return not self.is_here() or self.supervisor == self.pid or _born(self.supervisor) < 0
+        return not self.is_here() or self.supervisor == self.pid or born(self.supervisor) < 0
 
 
 class Claim:
@@ -125,7 +126,7 @@ class Claims:
         """Claim a cell; ``None`` if a living worker has it."""
         self._folder.mkdir(parents=True, exist_ok=True)
         path = self._folder / key
-        owner = Owner(socket.gethostname(), os.getpid(), _born(os.getpid()), self._supervisor, title)
+        owner = Owner(socket.gethostname(), os.getpid(), born(os.getpid()), self._supervisor, title)
         if _create(path, owner):
             return Claim(path, owner, None)
         if not self._is_stale(path):
@@ -152,10 +153,21 @@ class Claims:
             if path.name in keys and self._is_stale(path):
                 path.unlink(missing_ok=True)
 
-    def held_by(self, pid: int) -> list[str]:
-        """Keys that a process of this machine holds or held, the latest first."""
-        found = [(owner.since, path.name) for path, owner in self._owners() if owner.pid == pid and owner.is_here()]
-        return [key for _, key in sorted(found, reverse=True)]
+    def bury(self, pid: int) -> tuple[str, Owner] | None:
+        """Give back what a dead process of this machine held; returns the cell that it died with, if there was one.
+
+        A process that makes the start of its cell holds both; it died with the start, its latest claim.
+        """
+        held = [(path, owner) for path, owner in self._owners() if owner.pid == pid and owner.is_here()]
+        if not held:
+            return None
+        with FileLock(self._folder / ".takeover.lock"):
+            for path, owner in held:
+                found = _read(path)
+                if found is not None and found.token == owner.token:
+                    path.unlink(missing_ok=True)
+        path, owner = max(held, key=lambda pair: pair[1].since)
+        return path.name, owner
 
     def _owners(self) -> Iterator[tuple[Path, Owner]]:
         for path in sorted(self._folder.iterdir()) if self._folder.is_dir() else ():
@@ -207,13 +219,3 @@ def _modified(path: Path) -> float:
         return path.stat().st_mtime
     except FileNotFoundError:
         return float("inf")
-
-
-def _born(pid: int) -> int:
-    """Start time of a living process in clock ticks since boot; -1 if there is none (or no /proc to ask)."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return -1
-    fields = stat.rpartition(")")[2].split()
-    return -1 if fields[0] in ("Z", "X") else int(fields[19])

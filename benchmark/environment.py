@@ -4,33 +4,16 @@ from __future__ import annotations
 
 import os
 import platform
-import subprocess
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from benchmark.code import code_version
+
+JOB_VARIABLE = "DEBIAS_BENCH_JOB"
+"""Set in jobs of a cluster: the submission and the job."""
 LIBRARIES = ("torch", "torchvision", "numpy", "transformers", "optuna", "safetensors")
-
-
-@lru_cache(maxsize=1)
-def code_version() -> str:
-    """The package's version and, in a git checkout, its commit; ``+changed`` if the working tree differs from it."""
-    base = version("debias-bench")
-    root = Path(__file__).resolve().parent.parent
-    if not (root / ".git").exists():
-        return base
-    try:
-        commit = _git(root, "rev-parse", "--short=12", "HEAD")
-        changed = _git(root, "status", "--porcelain", "--untracked-files=no")
-    except (OSError, subprocess.SubprocessError):
-        return base
-    return f"{base}+g{commit}{'.changed' if changed else ''}"
-
-
-def _git(root: Path, *arguments: str) -> str:
-    command = ["git", "--no-optional-locks", "-C", str(root), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
 
 
 @lru_cache(maxsize=1)
@@ -52,6 +35,7 @@ def environment(device: str, threads: int, accelerator: str | None = None) -> di
         "hardware": accelerator or _cpu_model(),
         "cores": os.cpu_count(),
         "threads": threads,
+        "job": os.environ.get(JOB_VARIABLE),
     }
 
 

@@ -7,7 +7,7 @@ import os
 import signal
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
@@ -19,41 +19,20 @@ from typing import Literal
 from benchmark.cell import Cell
 from benchmark.claims import Claims
 from benchmark.errors import DebiasBenchError
+from benchmark.memory import largest_of_too_large
 from benchmark.planner import Plan
-from benchmark.registry import load_plugin_file
-from benchmark.stopping import Stop, stopped_by_signals
+from benchmark.serve import Options, make_worker, serve
+from benchmark.stopping import Stop, stopped_by_signals, warnings_held_back
 from benchmark.store import Store
 from benchmark.tidy import tidy
-from benchmark.worker import POISON_LIMIT, Outcome, Worker
+from benchmark.worker import POISON_LIMIT, Outcome
 
 BUSY_POLL_SECONDS = 0.5
 GRACE_SECONDS = 5.0
 """What a worker gets to stop after its current epoch when the run is given up."""
+MEMORY_POLL_SECONDS = 0.2
 PRELOADED = ["torch", "torch._dynamo", "torch.utils.flop_counter"]
 """Imported once, in the process that CPU workers are forked from: a worker then starts in a fraction of a second."""
-
-
-@dataclass(frozen=True)
-class Options:
-    """How to run cells here.
-
-    Attributes:
-        results: Results folder.
-        data_root: Where the owners' data sets are.
-        jobs: Worker processes; 0 runs the cells in this process.
-        device: For every worker.
-        threads: Of torch, in each worker.
-        plugins: Files that register further tasks and methods.
-        checkpoint_seconds: Between two checkpoints inside a cell.
-    """
-
-    results: Path
-    data_root: Path
-    jobs: int = 1
-    device: str = "cpu"
-    threads: int = 1
-    plugins: tuple[Path, ...] = ()
-    checkpoint_seconds: float = 60.0
 
 
 @dataclass(frozen=True)
@@ -88,11 +67,11 @@ class ResultsUnwritableError(DebiasBenchError):
         )
 
 
-def execute(plan: Plan, options: Options) -> Iterator[Event]:
+def execute(plan: Plan, options: Options, stop: Stop | None = None) -> Iterator[Event]:
     """Run the cells of a plan, yielding what happens to them.
 
-    SIGINT or SIGTERM makes every worker save a checkpoint after its current epoch and stop, which ends the iteration
-    early; a second signal kills.
+    SIGINT, SIGTERM or a cluster's warning makes every worker save a checkpoint after its current epoch and stop, which
+    ends the iteration early; a second SIGINT or SIGTERM kills. ``stop`` tells the caller which it was.
 
     Raises:
         ResultsUnwritableError: The disk is full, say.
@@ -101,13 +80,12 @@ def execute(plan: Plan, options: Options) -> Iterator[Event]:
     with suppress(OSError):  # a folder that may not be written will be said where it matters
         tidy(Store(options.results))
     if options.jobs == 0:
-        return _in_process(plan, options)
-    return _Pool(plan, options).run()
+        return _in_process(plan, options, stop or Stop())
+    return _Pool(plan, options, stop or Stop()).run()
 
 
-def _in_process(plan: Plan, options: Options) -> Iterator[Event]:
-    stop = Stop()
-    worker = _worker(options, None, lambda: stop.asked)
+def _in_process(plan: Plan, options: Options, stop: Stop) -> Iterator[Event]:
+    worker = make_worker(options, options.devices[0], None, lambda: stop.asked)
     waiting, busy = deque(plan.to_run), 0
     with stopped_by_signals(stop):
         while waiting and not stop.asked:
@@ -132,13 +110,14 @@ class _Hand:
 
     process: BaseProcess
     pipe: Connection
+    device: str
     cell: Cell | None = None
 
 
 class _Pool:
     """Hands cells to worker processes, each as soon as the cells that it starts from are there."""
 
-    def __init__(self, plan: Plan, options: Options) -> None:
+    def __init__(self, plan: Plan, options: Options, stop: Stop) -> None:
         self._options = options
         self._store = Store(options.results)
         self._claims = Claims(options.results / "claims")
@@ -146,21 +125,23 @@ class _Pool:
         self._missing = {key: set(starts) for key, starts in plan.upstream.items()}
         self._not_before: dict[str, float] = {}
         self._hands: list[_Hand] = []
-        self._stop = Stop()
+        self._stop = stop
         self._deaths_at_start = 0
+        self._ended: dict[int, str] = {}
 
     def run(self) -> Iterator[Event]:
         try:
             with stopped_by_signals(self._stop):
                 told = False
-                while self._busy() or (self._waiting and not self._stop.asked):
+                while (self._busy() and not self._stop.overdue) or (self._waiting and not self._stop.asked):
                     if not self._stop.asked:
                         self._hand_out()
                     elif not told:
                         self._tell_to_stop()
                         told = True
-                    for pipe in wait([hand.pipe for hand in self._busy()], BUSY_POLL_SECONDS):
+                    for pipe in wait([hand.pipe for hand in self._busy()], self._poll_seconds()):
                         yield from self._settle(next(hand for hand in self._hands if hand.pipe is pipe))
+                    self._watch_memory()
         finally:
             self._dismiss()
 
@@ -188,13 +169,15 @@ class _Pool:
     def _start(self) -> _Hand:
         # a process that has loaded torch may be forked, unless it has spoken to a GPU
         forking, spawning = multiprocessing.get_context("forkserver"), multiprocessing.get_context("spawn")
-        context: ForkServerContext | SpawnContext = forking if self._options.device == "cpu" else spawning
+        device = min(self._options.devices, key=[hand.device for hand in self._hands].count)
+        context: ForkServerContext | SpawnContext = forking if device == "cpu" else spawning
         context.set_forkserver_preload(PRELOADED)
         ours, theirs = context.Pipe()
-        process = context.Process(target=_serve, args=(theirs, self._options, os.getpid()))
-        process.start()
+        process = context.Process(target=serve, args=(theirs, self._options, device, os.getpid()))
+        with warnings_held_back():
+            process.start()
         theirs.close()
-        hand = _Hand(process, ours)
+        hand = _Hand(process, ours, device)
         self._hands.append(hand)
         return hand
 
@@ -228,10 +211,10 @@ class _Pool:
         hand.process.join()
         code = hand.process.exitcode or 0
         cause = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-        held = self._claims.held_by(hand.process.pid or 0)
-        if held:
-            with suppress(OSError):  # a full disk; the cell's next worker will say so
-                self._store.note_death(held[0], cause)
+        cause = self._ended.pop(hand.process.pid or 0, cause)
+        held = self._claims.bury(hand.process.pid or 0)
+        if held is not None:
+            self._note_death(held[0], cause)
         elif not self._stop.asked:
             self._deaths_at_start += 1
             if self._deaths_at_start >= POISON_LIMIT * self._options.jobs:
@@ -241,13 +224,31 @@ class _Pool:
         self._waiting.append(cell)
         return Event(cell, "died", detail=cause)
 
+    def _note_death(self, key: str, cause: str) -> None:
+        with suppress(OSError):  # a full disk; the cell's next worker will say so
+            self._store.note_death(key, cause)
+
+    def _poll_seconds(self) -> float:
+        return BUSY_POLL_SECONDS if self._options.memory_bytes is None else MEMORY_POLL_SECONDS
+
+    def _watch_memory(self) -> None:
+        """End the largest worker if all together hold too much."""
+        if self._options.memory_bytes is None:
+            return
+        workers = {hand.process.pid: hand for hand in self._busy() if hand.process.pid}
+        found = largest_of_too_large(workers, self._options.memory_bytes)
+        if found is not None:
+            pid, cause = found
+            self._ended[pid] = cause
+            workers[pid].process.kill()
+
     def _tell_to_stop(self) -> None:
         for hand in self._busy():
             with suppress(ConnectionError):
                 hand.pipe.send(None)
 
     def _dismiss(self) -> None:
-        """End all workers: idle ones at once, busy ones after their epoch, or at once if this is a second signal."""
+        """End all workers: idle ones at once, busy ones after their epoch, or at once if there is no time for that."""
         for hand in self._hands:
             hand.pipe.close()
         deadline = time.monotonic() + (0 if self._stop.asked and self._busy() else GRACE_SECONDS)
@@ -255,38 +256,12 @@ class _Pool:
             hand.process.join(max(0, deadline - time.monotonic()))
             hand.process.kill()
             hand.process.join()
+            if hand.cell is not None and self._stop.overdue:
+                self._blame(hand)
 
-
-def _serve(pipe: Connection, options: Options, supervisor: int) -> None:
-    """The life of a worker process: run the cells that come through the pipe until it closes.
-
-    Anything that comes while a cell runs, the pipe's end included, asks the worker to stop after the current epoch. So
-    does SIGTERM, for whoever ends a group of processes signals its workers too. Ctrl-C is left to the supervisor.
-    """
-    stop = Stop()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: stop.ask())
-    for path in options.plugins:
-        load_plugin_file(path)
-    worker = _worker(options, supervisor, lambda: stop.asked or pipe.poll())
-    with suppress(EOFError, ConnectionError):
-        while not stop.asked and (cell := pipe.recv()) is not None:
-            began = time.monotonic()
-            answer: tuple[Outcome, float] | OSError
-            try:
-                answer = (worker.attempt(cell), time.monotonic() - began)
-            except OSError as error:
-                answer = OSError(error.errno, error.strerror or str(error))
-            pipe.send(answer)
-
-
-def _worker(options: Options, supervisor: int | None, should_stop: Callable[[], bool]) -> Worker:
-    return Worker(
-        store=Store(options.results),
-        data_root=options.data_root,
-        device=options.device,
-        threads=options.threads,
-        supervisor=supervisor,
-        checkpoint_seconds=options.checkpoint_seconds,
-        should_stop=should_stop,
-    )
+    def _blame(self, hand: _Hand) -> None:
+        """A cell that had not saved anything when time was over would never end if it were only tried again."""
+        held = self._claims.bury(hand.process.pid or 0)
+        if held is not None and not self._store.progressed_since(held[0], held[1].since):
+            began = time.time() - held[1].since
+            self._note_death(held[0], f"out of time: no epoch ended in the {began:.0f} s that it had in its job")

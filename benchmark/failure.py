@@ -33,7 +33,8 @@ KINDS: tuple[tuple[str, type[BaseException]], ...] = (
 def failure_of(error: BaseException) -> Failure:
     """What to record of an error."""
     kind = next((name for name, type_ in KINDS if isinstance(error, type_)), f"error: {type(error).__name__}")
-    if type(error).__name__ == "OutOfMemoryError":  # torch's, which this module does not import
+    # torch's errors, which this module does not import: one for GPUs, and a message for the CPU
+    if type(error).__name__ == "OutOfMemoryError" or "DefaultCPUAllocator: can't allocate memory" in str(error):
         kind = "out of memory"
     lines = "".join(traceback.format_exception(error)).splitlines()
     return Failure(f"{kind}: {' '.join(str(error).split())}"[:500], "\n".join(lines[-TRACEBACK_LINES:]))

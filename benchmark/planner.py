@@ -57,6 +57,8 @@ def make_plan(cells: Iterable[Cell], store: Store) -> Plan:
     for cell in cells:
         key = cell.key
         states[key] = "done" if key in finished else "failed" if key in failed else "missing"
+        if key in finished and cell.diagnostics:
+            states[key] = store.state(key, cell.diagnostics)
         if states[key] == "missing":
             add(cell)
     return Plan(states, list(to_run.values()), waits)

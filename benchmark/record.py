@@ -84,6 +84,8 @@ class Record:
         environment: Code version, libraries, hardware.
         finished_at: UTC, ISO 8601.
         failure: Set if ``status`` is ``failed``.
+        diagnostics: Results of the diagnostics that were asked for, plain JSON values by name
+            (:mod:`benchmark.diagnostics`).
         schema: Version of this layout.
     """
 
@@ -98,10 +100,13 @@ class Record:
     counts: dict[str, PackedCounts] = field(default_factory=dict)
     resources: Resources = field(default_factory=Resources)
     failure: Failure | None = None
+    diagnostics: dict[str, Any] = field(default_factory=dict)
     schema: int = SCHEMA_VERSION
 
     def comparable(self) -> tuple[Any, ...]:
-        """Everything that must be equal when the same cell is run again: all but times, memory and environment."""
+        """Everything that must be equal when the same cell is run again: all but times, memory, environment and what
+        diagnostics measured.
+        """
         return (
             self.key,
             self.cell,

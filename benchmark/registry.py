@@ -8,7 +8,6 @@ through an entry point of an installed package (groups ``debias_bench.methods``,
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import importlib.util
 import inspect
 import sys
@@ -106,6 +105,8 @@ class Registry(Generic[T]):
         if not points and name in self._classes:
             return
         if not points:
+            if broken_plugins:
+                raise PluginError(f"no {self.kind} {name!r} is known here; {'; '.join(broken_plugins)}")
             raise UnknownNameError(self.kind, name, self.names())
         if len(points) > 1:
             places = " and ".join(f"{p.value} (package {p.dist.name if p.dist else '?'})" for p in points)
@@ -146,16 +147,25 @@ METHODS: Registry[Method] = Registry("method", "debias_bench.methods", Method)  
 SOURCES: Registry[Source] = Registry("data source", "debias_bench.sources", Source)  # type: ignore[type-abstract]
 
 
+broken_plugins: list[str] = []
+"""What is wrong with plugin files that could not be loaded in this process, where others have to go on."""
+
+
 def load_plugin_file(path: Path) -> None:
     """Import a file that registers plugins; the same file twice is imported once.
 
+    The module's name is made of the file's name alone: what was pickled by its classes can be read where it was copied.
+
     Raises:
-        PluginError: It is not there, or its import fails.
+        PluginError: It is not there, its import fails, or another file of this name was loaded.
     """
     path = path.resolve()
-    name = f"debias_bench_plugin_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
+    name = f"debias_bench_plugin_{path.stem}"
     if name in sys.modules:
-        return
+        loaded = Path(sys.modules[name].__file__ or "")
+        if loaded == path or loaded.read_bytes() == path.read_bytes():
+            return
+        raise PluginError(f"--plugin {path}: another plugin of this name, {loaded}, is loaded; rename one")
     if not path.is_file():
         raise PluginError(f"--plugin {path}: no such file")
     spec = importlib.util.spec_from_file_location(name, path)

@@ -8,9 +8,11 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from benchmark.artifacts import Artifact, save_artifact
 from benchmark.cell import Cell, method_of, supervision_of, task_of
@@ -18,6 +20,8 @@ from benchmark.checkpoint import Checkpoint
 from benchmark.cost import compacted, count_weights, measure_cost
 from benchmark.counts import Groups, IntArray, PackedCounts
 from benchmark.data import Data
+from benchmark.diagnostics.subject import Subject, starting_network
+from benchmark.diagnostics.suite import diagnose
 from benchmark.environment import environment
 from benchmark.errors import DivergedError
 from benchmark.evaluate import count, predictions
@@ -62,8 +66,7 @@ def run_cell(
     if worker.device.startswith("cuda"):  # so that the GPU is seeded alike in a process's first cell and in later ones
         torch.cuda.init()  # type: ignore[no-untyped-call]
     task, method = task_of(cell), method_of(cell)
-    work = worker.store.work_folder(cell.key)
-    checkpoint = Checkpoint(work / "checkpoint.pt", worker.checkpoint_seconds, worker.should_stop)
+    checkpoint = Checkpoint(worker.store.checkpoint_path(cell.key), worker.checkpoint_seconds, worker.should_stop)
     streams: tuple[Dimension, ...] = (task.name, cell.rho, cell.seed)
     began = time.perf_counter()
     with isolated(*streams, "cell", method.name):
@@ -80,6 +83,8 @@ def run_cell(
         candidates = tuple(_candidate(offer, sample) for offer in offers)
         model = selectable[-1].load(worker.device)
         cost = measure_cost(model, sample)
+        evaluated = time.perf_counter()
+        diagnostics = _diagnose(cell, task, model, upstream, worker)
     if method.keeps_artifact:
         backbone = model.backbone if isinstance(model, Network) else None
         artifact = Artifact(cell.key, model.state_dict(), backbone)
@@ -96,13 +101,14 @@ def run_cell(
         counts={split: PackedCounts.pack(table) for split, table in counts.items()},
         resources=Resources(
             train_seconds=trained - began,
-            evaluate_seconds=time.perf_counter() - trained,
+            evaluate_seconds=evaluated - trained,
             peak_memory_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * RUSAGE_UNIT,
             resumed=checkpoint.resumed,
             parameters=cost.parameters,
             weights=cost.weights,
             macs=cost.macs,
         ),
+        diagnostics=diagnostics,
     )
 
 
@@ -155,6 +161,24 @@ def _score(offers: Sequence[Offer], cell: Cell, task: Task, worker: Worker) -> d
         data = Data(task.split(name, cell.setting(worker.data_root)), task.inputs(), device, layout, with_bias=True)
         tables[name] = np.stack([_table(offer, data, groups_of(task)) for offer in offers])
     return tables
+
+
+def _diagnose(
+    cell: Cell, task: Task, model: nn.Module, upstream: Mapping[str, Artifact], worker: Worker
+) -> dict[str, Any]:
+    """What the cell asks for beside its predictions."""
+    if not cell.diagnostics:
+        return {}
+    device = torch.device(worker.device)
+    subject = Subject(
+        task=task,
+        setting=cell.setting(worker.data_root),
+        groups=groups_of(task),
+        after=model,
+        before=starting_network(task, upstream, device),
+        device=device,
+    )
+    return diagnose(cell.diagnostics, subject)
 
 
 def _accelerator(device: str) -> str | None:

@@ -6,6 +6,8 @@ artifacts/ab/<key>.<checksum>.safetensors
 deaths/ab/<key>             a line for each worker that died with the cell
 claims/<key>                cells in progress
 work/<key>/                 checkpoint and candidates of a cell in progress
+submissions/<id>/           what was sent to a cluster: packs of cells, their jobs, what these printed
+code/<fingerprint>/         the code that these jobs run
 sweeps/<name>.json          sweeps that were run here, to know what is missing
 """
 
@@ -13,7 +15,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
@@ -27,6 +30,15 @@ State = Literal["done", "failed", "missing"]
 STATES: tuple[State, ...] = ("done", "failed", "missing")
 
 _decoder = msgspec.json.Decoder(Record)
+
+
+class _Diagnosed(msgspec.Struct):
+    """The part of a record that says what was diagnosed, read without the rest."""
+
+    diagnostics: dict[str, msgspec.Raw] = {}
+
+
+_diagnostics = msgspec.json.Decoder(_Diagnosed)
 
 
 class Store:
@@ -47,6 +59,10 @@ class Store:
     def work_folder(self, key: str) -> Path:
         """For the checkpoint and the candidates of a cell in progress."""
         return self.root / "work" / key
+
+    def checkpoint_path(self, key: str) -> Path:
+        """Where the progress of an interrupted cell is."""
+        return self.work_folder(key) / "checkpoint.pt"
 
     def write(self, record: Record) -> Path:
         """Store a record; a finished one replaces an earlier failure of the cell."""
@@ -72,11 +88,17 @@ class Store:
                 continue
         return None
 
-    def state(self, key: str) -> State:
-        """What is known of one cell."""
-        if _ends_as_record(self.record_path(key)):
+    def state(self, key: str, diagnostics: Collection[str] = ()) -> State:
+        """What is known of one cell; it is not done before its record has these diagnostics."""
+        if _ends_as_record(self.record_path(key)) and (not diagnostics or self.diagnosed(key) >= set(diagnostics)):
             return "done"
         return "failed" if _ends_as_record(self.failure_path(key)) else "missing"
+
+    def diagnosed(self, key: str) -> set[str]:
+        """The diagnostics in the record of a finished cell."""
+        with suppress(FileNotFoundError, msgspec.DecodeError):
+            return set(_diagnostics.decode(self.record_path(key).read_bytes()).diagnostics)
+        return set()
 
     def finished(self) -> set[str]:
         """Keys of the finished cells."""
@@ -90,6 +112,10 @@ class Store:
         """The files of all records, finished and failed, damaged ones included."""
         for folder in ("records", "failures"):
             yield from sorted((self.root / folder).glob("??/*.json"))
+
+    def finished_files(self) -> Iterator[Path]:
+        """The files of the finished cells."""
+        yield from (self.root / "records").glob("??/*.json")
 
     def artifact(self, key: str) -> Path | None:
         """The file of a cell's artifact, if it is there."""
@@ -117,6 +143,13 @@ class Store:
             return self._deaths_path(key).read_text().splitlines()
         except FileNotFoundError:
             return []
+
+    def progressed_since(self, key: str, time: float) -> bool:
+        """Whether a cell in progress has saved a checkpoint after this Unix time."""
+        try:
+            return self.checkpoint_path(key).stat().st_mtime > time
+        except FileNotFoundError:
+            return False
 
     def forget_failure(self, key: str) -> None:
         """Let a failed cell be tried again."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +11,7 @@ import msgspec
 
 from benchmark.cell import Cell, Precision, make_cell
 from benchmark.config import convert, read_yaml
+from benchmark.diagnostics import chosen
 from benchmark.errors import ConfigError, NotApplicableError
 from benchmark.protocol import Protocol, protocol_named
 from benchmark.registry import TASKS
@@ -69,6 +70,7 @@ class Sweep:
         seeds: How many (0, 1, …), or which.
         protocol: ``paper``, ``short`` or ``smoke``.
         precision: Of forward passes.
+        diagnostics: ``true`` for all of :data:`benchmark.diagnostics.DIAGNOSTICS`, or a list of names.
         description: For people.
     """
 
@@ -77,6 +79,7 @@ class Sweep:
     seeds: Annotated[int, msgspec.Meta(ge=1)] | Annotated[list[int], NOT_EMPTY] = 3
     protocol: str = "paper"
     precision: Precision = "fp32"
+    diagnostics: bool | list[str] = False
     description: str = ""
 
     def seed_list(self) -> list[int]:
@@ -122,9 +125,9 @@ def expand(sweep: Sweep, root: Path) -> Expansion:
     """All cells of a sweep, resolved against the data sets under ``root``.
 
     Raises:
-        ConfigError: Unknown task, method, protocol or parameter, or a rho that a task cannot be built at.
+        ConfigError: Unknown task, method, protocol, diagnostic or parameter, or a rho that a task cannot be built at.
     """
-    protocol = protocol_named(sweep.protocol)
+    protocol, diagnostics = protocol_named(sweep.protocol), chosen(sweep.diagnostics)
     methods = [MethodEntry(entry) if isinstance(entry, str) else entry for entry in sweep.methods]
     cells: dict[str, Cell] = {}
     refused: dict[tuple[str, str], NotApplicable] = {}
@@ -137,7 +140,7 @@ def expand(sweep: Sweep, root: Path) -> Expansion:
                     except NotApplicableError as error:
                         refused[task.name, entry.name] = NotApplicable(error.task, error.method, error.reason)
                         break
-                    cells[cell.key] = cell
+                    cells[cell.key] = replace(cell, diagnostics=diagnostics)
     return Expansion(list(cells.values()), list(refused.values()))
 
 

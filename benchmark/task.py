@@ -192,6 +192,15 @@ class Task(ABC):
             DataCorruptError: They are there but damaged.
         """
 
+    def redraw(self, name: SplitName, setting: Setting, b: npt.NDArray[np.int64]) -> Split | None:
+        """The samples of a split with bias values ``b`` (N, biases) and nothing else changed.
+
+        With the split's own bias values it is the split itself. ``None``, the default: they cannot be redrawn, as
+        photographs cannot.
+        """
+        del name, setting, b
+        return None
+
     @abstractmethod
     def inputs(self) -> Inputs:
         """Shape and normalisation of the inputs."""

@@ -6,12 +6,13 @@ import errno
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from benchmark.cell import Cell, upstream_cells
 from benchmark.claims import Claim, Claims
+from benchmark.diagnostics import chosen
 from benchmark.errors import UpstreamError
 from benchmark.failure import failed_record, failure_of
 from benchmark.record import Failure
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 POISON_LIMIT = 3
 """A cell that was seen to kill so many workers is failed."""
 VANISHED_LIMIT = 10
-"""So is one whose workers vanished so often together with what watched them (a job killed, a machine lost)."""
+"""So is one whose workers vanished so often together with what watched them (a job killed, a machine lost), none of
+them having got further than the one before."""
 UPSTREAM_POLL_SECONDS = 0.2
 
 UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
@@ -60,7 +62,7 @@ class Worker:
         Raises:
             OSError: The results folder cannot be written (a full disk, say): no cell could leave a record.
         """
-        known = self.store.state(cell.key)
+        known = self.store.state(cell.key, cell.diagnostics)
         if known != "missing":
             return known
         if self.should_stop():
@@ -69,7 +71,7 @@ class Worker:
         if claim is None:
             return "busy"
         with claim:
-            known = self.store.state(cell.key)  # another worker may have finished it before the claim
+            known = self.store.state(cell.key, cell.diagnostics)  # another worker may have finished it before the claim
             return known if known != "missing" else self._run(cell, claim)
 
     def _run(self, cell: Cell, claim: Claim) -> Outcome:
@@ -82,6 +84,7 @@ class Worker:
             if poisoned is not None:
                 record = failed_record(cell, poisoned, self.device, self.threads)
             else:
+                cell = replace(cell, diagnostics=chosen({*cell.diagnostics, *self.store.diagnosed(cell.key)}))
                 upstream = {role: self._artifact(start) for role, start in upstream_cells(cell).items()}
                 record = run_cell(cell, upstream, self, claim.say)
         except Interrupted:
@@ -101,13 +104,15 @@ class Worker:
 
     def _poisoned(self, cell: Cell, claim: Claim) -> Failure | None:
         """The failure of a cell that has killed too many workers."""
-        if claim.dead is not None and claim.dead.supervisor_is_gone():
+        dead = claim.dead
+        if dead is not None and dead.supervisor_is_gone() and not self.store.progressed_since(cell.key, dead.since):
             self.store.note_death(cell.key, "vanished: worker and supervisor died together")
         deaths = self.store.deaths(cell.key)
         vanished = [death for death in deaths if death.startswith("vanished")]
         if len(deaths) - len(vanished) < POISON_LIMIT and len(vanished) < VANISHED_LIMIT:
             return None
-        return Failure(f"poisoned: {len(deaths)} workers died with this cell", "\n".join(deaths[-POISON_LIMIT:]))
+        reason = f"poisoned: {len(deaths)} workers died with this cell, the last one: {deaths[-1]}"
+        return Failure(reason, "\n".join(deaths))
 
     def _artifact(self, start: Cell) -> Artifact:
         """The artifact of an upstream cell; made here if nobody has made it, waited for if somebody is at it.

@@ -105,7 +105,7 @@ def _overview_cell(standing: Standing | None) -> Value:
     if standing is None or not standing.summary.n:
         return None
     entry = standing.entry
-    marks = ("*" if entry.failures or entry.missing else "") + ("†" if entry.stale else "")
+    marks = ("*" if standing.summary.n < len(entry.seeds) else "") + ("†" if entry.stale else "")
     rank = f"({rank_text(standing)})" if standing.best is not None else ""
     return percent(standing.summary, mark=f"{marks} {rank}".strip(), strong=standing.best == 1)
 

@@ -93,6 +93,12 @@ class Entry:
         cells = self.by_rule.get(rule, {})
         return np.array([cells[seed].index if seed in cells else -1 for seed in self.seeds], dtype=np.int64)
 
+    @property
+    def not_run(self) -> tuple[int, ...]:
+        """Seeds of the section for which there is neither a result nor a failure."""
+        done = {seed for cells in self.by_rule.values() for seed in cells}
+        return tuple(seed for seed in self.seeds if seed not in done and seed not in self.failures)
+
     def combination_scores(self, name: str, rule: str) -> FloatArray:
         """Accuracy of an aligned/conflicting combination of several biases, such as ``left_aligned_right_conflicting``.
 

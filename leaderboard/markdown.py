@@ -41,13 +41,11 @@ def escape(text: str, longest: int = LONGEST) -> str:
 ENTITIES = {"<": "&lt;", ">": "&gt;", "&": "&amp;", "@": "&#64;", "|": "&#124;", "$": "&#36;"}
 
 
-def code(text: str, in_table: bool = False) -> str:
-    """Text as typed, whatever backticks it has; a table needs its bars escaped even so."""
+def code(text: str) -> str:
+    """Text as typed, whatever backticks it has."""
     clean = printable(text)
     fence = "`" * (max(map(len, re.findall("`+", clean)), default=0) + 1)
     pad = " " if clean.startswith("`") or clean.endswith("`") or not clean.strip() else ""
-    if in_table:
-        clean = clean.replace("\\|", "\\\\|").replace("|", "\\|")
     return f"{fence}{pad}{clean}{pad}{fence}"
 
 
@@ -105,7 +103,7 @@ def _cell(value: Value) -> str:
         case None:
             return "-"
         case Code(text):
-            return code(text, in_table=True)
+            return escape(text) if "|" in text else code(text)  # readers differ on escaped bars in code
         case Number():
             text = f"**{value.text}**" if value.strong else value.text
             return f"{text} {escape(value.mark)}".rstrip()

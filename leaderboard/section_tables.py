@@ -109,8 +109,8 @@ def _line(section: Section, standing: Standing, published: Value, rule: str, tun
         summary = entry.summary(metric, which)
         return Number(scale * summary.mean, decimals) if summary.n else None
 
-    marks = ("*" if entry.failures or entry.missing else "") + ("†" if entry.stale or entry.superseded else "")
     done = int((~np.isnan(entry.scores(section.headline, rule))).sum())
+    marks = ("*" if done < len(section.seeds) else "") + ("†" if entry.stale or entry.superseded else "")
     minutes = _minutes(entry, rule)
     return (
         rank_text(standing) or None,
@@ -224,8 +224,8 @@ def _notes(section: Section, rule: str | None) -> Iterator[Block]:
     items: list[Spans] = []
     for entry in section.entries:
         name = Code(entry.label)
-        if entry.missing:
-            items.append((name, f" *: not run for seeds {_ranges(entry.missing)}"))
+        if entry.not_run:
+            items.append((name, f" *: not run for seeds {_ranges(entry.not_run)}"))
         items += [(name, f" *: seed {seed} failed: {why}") for seed, why in sorted(entry.failures.items())]
         if entry.superseded:
             items.append((name, " †: superseded by a newer version of the method, not ranked"))

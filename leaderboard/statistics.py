@@ -118,6 +118,7 @@ def summarise_all(scores: FloatArray, confidence: float = 0.95) -> Summaries:
     """As :func:`summarise` for each row of scores (..., seeds) to (...)."""
     known = ~np.isnan(scores)
     n = known.sum(-1)
+    quantiles = special.stdtrit(np.arange(-1, scores.shape[-1]), (1 + confidence) / 2)  # of n - 1 degrees of freedom
     highest = np.where(known, scores, -np.inf).max(-1, initial=-np.inf)
     lowest = np.where(known, scores, np.inf).min(-1, initial=np.inf)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -126,7 +127,7 @@ def summarise_all(scores: FloatArray, confidence: float = 0.95) -> Summaries:
         std = np.sqrt((deviations**2).sum(-1) / np.where(n > 1, n - 1, np.nan))
         same = highest == lowest  # exactly, where rounding would leave an error of 1e-17
         mean, std = np.where(same, highest, mean), np.where(same & (n > 1), 0.0, std)
-        half = special.stdtrit(n - 1, (1 + confidence) / 2) * std / np.sqrt(n)
+        half = quantiles[n] * std / np.sqrt(n)
     return Summaries(n, mean, std, mean - half, mean + half)
 
 

@@ -94,6 +94,14 @@ class DigitTask(Task):
 
     def split(self, name: SplitName, setting: Setting) -> Split:
         """Choose the images of a split, give out the bias values, and paint."""
+        return self._drawn(name, setting, None)
+
+    def redraw(self, name: SplitName, setting: Setting, b: IntArray) -> Split:
+        """Paint the images of a split in other colours, with the same jitter."""
+        return self._drawn(name, setting, b)
+
+    def _drawn(self, name: SplitName, setting: Setting, b: IntArray | None) -> Split:
+        """A split with the bias values ``b``, or with its own."""
         rho, reason = setting.rho, self.check_rho(setting.rho)
         if rho is None or reason is not None:
             raise ConfigError(f"{self.name}: {reason}")
@@ -102,7 +110,8 @@ class DigitTask(Task):
         biased = name in ("train", "val_biased")
         rhos = self.rhos_per_bias(rho) if biased else (UNBIASED,) * len(self.biases)
         stream = (self.name, name) if name == "test" else (self.name, name, float(rho), setting.seed)
-        b = self._bias_values(y, rhos, numpy_stream("colour", *stream))
+        if b is None:
+            b = self._bias_values(y, rhos, numpy_stream("colour", *stream))
         colours = self.colours(b, numpy_stream("jitter", *stream))
         x = np.empty((len(b), 3, *images.shape[1:]), dtype=np.uint8)
         for start in range(0, len(b), CHUNK):

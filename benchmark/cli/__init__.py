@@ -13,10 +13,15 @@ from benchmark.errors import DebiasBenchError
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("benchmark.cli.run:run", "Run what is missing of a sweep on this machine."),
-    "plan": ("benchmark.cli.plan:plan", "Show what a sweep would run, without running it."),
-    "status": ("benchmark.cli.status:status", "Show finished, running, failed, missing and stale cells."),
+    "plan": ("slurm.cli.plan:plan", "Show what a sweep would run, how long it takes, and the jobs it would send."),
+    "submit": ("slurm.cli.submit:submit", "Send what is missing of a sweep to a cluster, and exit."),
+    "status": ("slurm.cli.status:status", "Show finished, running, queued, failed, missing and stale cells."),
+    "logs": ("slurm.cli.logs:logs", "Print what the job that ran a cell wrote."),
+    "cancel": ("slurm.cli.cancel:cancel", "Cancel the jobs of a sweep or a results folder."),
+    "retry": ("slurm.cli.retry:retry", "Let failed cells be tried again."),
     "aggregate": ("benchmark.cli.aggregate:aggregate", "Collect all records into one parquet table."),
     "leaderboard": ("leaderboard.cli.leaderboard:leaderboard", "Write the leaderboard of a results folder."),
+    "diff": ("leaderboard.cli.difference:diff", "Say what differs between two leaderboards, and why."),
     "list": ("benchmark.cli.catalogue:list_", "List tasks, methods, data sources, protocols, metrics or rules."),
     "show": ("benchmark.cli.show:show", "Show a task with its counts and samples, a method's card, or a cell."),
     "check-method": ("benchmark.cli.check:check_method", "Check that a method keeps what every method must."),

@@ -11,9 +11,10 @@ import msgspec
 from benchmark.cli.options import data_option, json_option, plugin_option, results_option
 from benchmark.cli.progress import report
 from benchmark.errors import ConfigError
-from benchmark.executor import Options, execute
+from benchmark.executor import execute
 from benchmark.manifest import write_manifest
 from benchmark.planner import Plan, make_plan, with_upstream
+from benchmark.serve import Options
 from benchmark.store import STATES, Store
 from benchmark.sweep import Expansion, expand, read_sweep
 
@@ -23,7 +24,12 @@ from benchmark.sweep import Expansion, expand, read_sweep
 @click.option(
     "--jobs", "-j", type=click.IntRange(0), default=1, show_default=True, help="Worker processes; 0: none, run here."
 )
-@click.option("--device", default="cpu", show_default=True, help="Device of every worker: cpu, cuda, cuda:1, …")
+@click.option(
+    "--device",
+    default="cpu",
+    show_default=True,
+    help="Of every worker: cpu, cuda, cuda:1, …; or several, taken in turns: cuda:0,cuda:1.",
+)
 @click.option(
     "--threads", type=click.IntRange(1), default=1, show_default=True, help="Threads of each worker on the CPU."
 )
@@ -59,7 +65,8 @@ def run(
     Exits with 0 if every cell of the sweep is done, 1 if some failed, 130 if it was interrupted. With --json, there is
     a line for each event, and a last one with the numbers of cells.
     """
-    _check_device(device)
+    for one in device.split(","):
+        _check_device(one)
     store = Store(results)
     parsed = read_sweep(sweep)
     expansion = expand(parsed, data_root)

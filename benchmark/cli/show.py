@@ -175,3 +175,5 @@ def cell(key: str, results: Path, as_json: bool) -> None:
     click.echo(tabulate(rows, headers=["candidate", "selectable", "sparsity", "MACs", "reported"]))
     for name, value in as_dict(record.resources).items():
         click.echo(f"{name}: {value}")
+    if record.diagnostics:
+        click.echo(f"diagnostics (in full with --json): {', '.join(record.diagnostics)}")

@@ -1,104 +1,205 @@
-"""``debias-bench status``."""
+"""What a results folder holds, for ``debias-bench status``: counts, running and failed cells, versions of the code."""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import click
-import msgspec
 
-from benchmark.claims import Claims
-from benchmark.cli.options import json_option, plugin_option, print_json, results_option
+from benchmark.cell import Cell
+from benchmark.claims import Claims, Owner
+from benchmark.digest import Digests
 from benchmark.errors import ResultCorruptError
+from benchmark.estimate import Estimates
 from benchmark.manifest import Staleness, read_manifests
 from benchmark.store import Store
 
-STATES = ("done", "running", "failed", "missing", "stale")
+CellState = Literal["done", "running", "queued", "failed", "missing", "stale"]
+STATES: tuple[CellState, ...] = ("done", "running", "queued", "failed", "missing", "stale")
 
 
-@click.command()
-@results_option
-@plugin_option
-@json_option
-def status(results: Path, plugins: tuple[Path, ...], as_json: bool) -> None:
-    """Show finished, running, failed, missing and stale cells of every sweep that was run in a results folder.
+@dataclass(frozen=True)
+class Overview:
+    """The state of all sweeps that were run in a results folder.
 
-    A cell is stale if its task, its method or the harness has changed its behaviour version since.
+    Attributes:
+        cells: By key.
+        states: Of each.
+        stale: Why, for stale cells.
+        running: Who works on a cell; also on cells that no sweep lists but that others start from.
+        failed: Why, for failed cells.
+        not_applicable: What sweeps left out: task, method, reason.
+        codes: How many finished cells each version of the code made.
+        seconds_left: Estimated work on what is neither done nor failed, in seconds of one worker.
+        guessed: Whether any of that is a guess.
     """
-    del plugins
-    found = _collect(Store(results))
-    if as_json:
-        print_json(found)
-        return
-    if not found["cells"]:
-        click.echo(f"no sweep was run in {results} yet; start with `debias-bench run SWEEP.yaml --results {results}`")
-        return
-    _print(found)
+
+    cells: dict[str, Cell]
+    states: dict[str, CellState]
+    stale: dict[str, str]
+    running: dict[str, Owner]
+    failed: dict[str, str]
+    not_applicable: list[tuple[str, str, str]]
+    codes: dict[str, int]
+    seconds_left: float
+    guessed: bool
+
+    def count(self, state: CellState) -> int:
+        """How many cells are in a state."""
+        return sum(found == state for found in self.states.values())
 
 
-def _collect(store: Store) -> dict[str, Any]:
+def look(store: Store, digests: Digests, queued: Mapping[str, str]) -> Overview:
+    """Look at a results folder.
+
+    Args:
+        store: The results folder.
+        digests: Of its finished cells; kept between two looks, only new ones are read.
+        queued: The job that will make a cell, by key.
+
+    Raises:
+        ResultCorruptError: A manifest is damaged.
+    """
     manifests = read_manifests(store)
     cells = {cell.key: cell for manifest in manifests for cell in manifest.cells}
     finished, failed = store.finished(), store.failed()
     running = dict(Claims(store.root / "claims").living())
     staleness = Staleness()
-    stale = {key: reason for key, cell in cells.items() if key in finished and (reason := staleness(cell))}
-    table: dict[tuple[str, str], Counter[str]] = {}
-    for key, cell in cells.items():
-        state = "done" if key in finished else "running" if key in running else "failed" if key in failed else "missing"
-        table.setdefault((cell.task, cell.method), Counter())["stale" if key in stale else state] += 1
-    now = time.time()
-    return {
-        "cells": [{"task": task, "method": method, **counts} for (task, method), counts in table.items()],
-        "running": [
-            {
-                "key": key,
-                "title": owner.title,
-                "host": owner.host,
-                "seconds": now - owner.since,
-                "progress": owner.progress,
-            }
-            for key, owner in running.items()
+    stale = {key: reason for key in finished & set(cells) if (reason := staleness(cells[key])) is not None}
+
+    def state(key: str) -> CellState:
+        if key in finished:
+            return "stale" if key in stale else "done"
+        if key in running:
+            return "running"
+        return "failed" if key in failed else "queued" if key in queued else "missing"
+
+    states = {key: state(key) for key in cells}
+    known = digests.read()
+    left, guessed = _left(states, cells, running, Estimates(known.values()))
+    return Overview(
+        cells=cells,
+        states=states,
+        stale=stale,
+        running=running,
+        failed={key: _reason(store, key) for key in sorted(failed & set(cells))},
+        not_applicable=[
+            (pair.task, pair.method, pair.reason) for manifest in manifests for pair in manifest.not_applicable
         ],
-        "failed": [_failure(store, key) for key in sorted(failed & set(cells))],
-        "stale": [{"key": key, "title": cells[key].title, "reason": reason} for key, reason in stale.items()],
-        "not_applicable": [pair for manifest in manifests for pair in manifest.not_applicable],
-    }
+        codes=dict(Counter(known[key].code for key in known.keys() & finished & set(cells))),
+        seconds_left=left,
+        guessed=guessed,
+    )
 
 
-def _failure(store: Store, key: str) -> dict[str, str]:
+def _left(
+    states: Mapping[str, CellState], cells: Mapping[str, Cell], running: Mapping[str, Owner], estimates: Estimates
+) -> tuple[float, bool]:
+    """Work that is left, and whether any of it is a guess. Which device it will run on is not known: the slower."""
+    total, guessed, now = 0.0, False, time.time()
+    for key, state in states.items():
+        if state in ("running", "queued", "missing"):
+            estimate = max((estimates.of(cells[key], device) for device in ("cpu", "cuda")), key=lambda e: e.measured)
+            spent = now - running[key].since if key in running else 0.0
+            total += max(0.0, estimate.seconds - spent)
+            guessed |= not estimate.measured
+    return total, guessed
+
+
+def _reason(store: Store, key: str) -> str:
     try:
         record = store.read(key)
     except ResultCorruptError as error:
-        return {"key": key, "title": "", "reason": str(error)}
-    if record is None or record.failure is None:
-        return {"key": key, "title": "", "reason": "unknown"}
-    return {"key": key, "title": record.cell.title, "reason": record.failure.reason}
+        return str(error)
+    return "unknown" if record is None or record.failure is None else record.failure.reason
 
 
-def _print(found: dict[str, Any]) -> None:
+def as_json(found: Overview) -> dict[str, Any]:
+    """The same for programs."""
+    now = time.time()
+    return {
+        "cells": [{"task": task, "method": method, **counts} for (task, method), counts in _table(found).items()],
+        "running": [
+            {"key": key, "title": o.title, "host": o.host, "seconds": now - o.since, "progress": o.progress}
+            for key, o in found.running.items()
+        ],
+        "failed": [
+            {"key": key, "title": found.cells[key].title, "reason": reason} for key, reason in found.failed.items()
+        ],
+        "stale": [
+            {"key": key, "title": found.cells[key].title, "reason": reason} for key, reason in found.stale.items()
+        ],
+        "not_applicable": [{"task": t, "method": m, "reason": reason} for t, m, reason in found.not_applicable],
+        "codes": found.codes,
+        "seconds_left": found.seconds_left,
+        "guessed": found.guessed,
+    }
+
+
+def _table(found: Overview) -> dict[tuple[str, str], Counter[str]]:
+    """How many cells are in which state, for each task and method."""
+    table: dict[tuple[str, str], Counter[str]] = {}
+    for key, state in found.states.items():
+        table.setdefault((found.cells[key].task, found.cells[key].method), Counter())[state] += 1
+    return table
+
+
+def show(found: Overview) -> None:
+    """Print it for people."""
     from tabulate import tabulate
 
-    rows = [[row["task"], row["method"], *(row.get(state, 0) or "" for state in STATES)] for row in found["cells"]]
+    rows = [[*pair, *(counts[state] or "" for state in STATES)] for pair, counts in _table(found).items()]
     click.echo(tabulate(rows, headers=["task", "method", *STATES]))
-    total = Counter({state: sum(row.get(state, 0) for row in found["cells"]) for state in STATES})
-    click.echo("\n" + ", ".join(f"{total[state]} {state}" for state in STATES))
-    for cell in found["running"]:
-        click.echo(f"running: {cell['title']} on {cell['host']}, {cell['seconds']:.0f} s{_eta(cell)}")
-    for cell in found["failed"]:
-        click.echo(f"failed: {cell['title']} ({cell['key']}): {cell['reason']}")
-    if total["stale"]:
+    click.echo("\n" + ", ".join(f"{found.count(state)} {state}" for state in STATES) + _time_left(found))
+    now = time.time()
+    for owner in found.running.values():
+        click.echo(f"running: {owner.title} on {owner.host}, {now - owner.since:.0f} s{_progress(owner)}")
+    for key, reason in found.failed.items():
+        click.echo(f"failed: {found.cells[key].title} ({key}): {reason}")
+    if found.stale:
         click.echo("stale cells are kept; running their sweep again computes them anew under the installed code")
-    for pair in found["not_applicable"]:
-        pair = msgspec.to_builtins(pair)
-        click.echo(f"not applicable: {pair['method']} on {pair['task']}: {pair['reason']}")
+    if len(found.codes) > 1:
+        click.echo("warning: the finished cells were made by different versions of the code:")
+        for code, count in sorted(found.codes.items(), key=lambda item: -item[1]):
+            click.echo(f"  {count} cells by {code}")
+    for task, method, reason in found.not_applicable:
+        click.echo(f"not applicable: {method} on {task}: {reason}")
 
 
-def _eta(cell: dict[str, Any]) -> str:
-    if not cell["progress"]:
+def _time_left(found: Overview) -> str:
+    if not found.seconds_left:
         return ""
-    phase, done, total = cell["progress"]
+    about = "roughly" if found.guessed else "about"
+    if not found.running:
+        return f"; {about} {duration(found.seconds_left)} of work for one worker"
+    return f"; {about} {duration(found.seconds_left / len(found.running))} left for {len(found.running)} workers"
+
+
+def _progress(owner: Owner) -> str:
+    if not owner.progress:
+        return ""
+    phase, done, total = owner.progress
     return f", {phase} epoch {done} of {total}"
+
+
+def duration(seconds: float) -> str:
+    """``45 s``, ``12 min`` or ``3.4 h``."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def code_warning(codes: Mapping[str, int], now: str) -> str | None:
+    """What to say before cells are added to those that other code made, or ``None``."""
+    others = {code: count for code, count in codes.items() if code != now}
+    if not others:
+        return None
+    listed = ", ".join(f"{count} by {code}" for code, count in sorted(others.items()))
+    return (
+        f"finished cells were made by other code than the present {now}: {listed}. They are kept, for the versions "
+        "of their tasks and methods are the present ones; `status` shows which is which"
+    )

@@ -56,6 +56,7 @@ def check_task(
             "seeds train on different data and test on the same": checks.seeds,
             "train is as biased as asked, the unbiased splits are not": checks.biased,
             "no image is in two splits": checks.disjoint,
+            "redrawn with its own bias values, a split stays as it is": checks.redrawn,
             "its network takes its inputs, and its sites have as many units as they say": checks.network,
             "it leaves the global random state alone": checks.global_state,
         }
@@ -138,6 +139,11 @@ class _Checks:
             for image in self._split(name).x:
                 digest = hashlib.blake2b(np.ascontiguousarray(image).tobytes(), digest_size=16).digest()
                 require(owners.setdefault(digest, group) == group, f"an input of {name} is in {owners[digest]} too")
+
+    def redrawn(self) -> None:
+        split = self._split("test")
+        again = self.task.redraw("test", Setting(self.rho, 0, PROTOCOL, self.root), split.b)
+        require(again is None or _equal(split, again), "redraw changes more than what b says")
 
     def network(self) -> None:
         inputs, classes = self.task.inputs(), len(self.task.classes)

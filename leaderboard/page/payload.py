@@ -22,7 +22,7 @@ from leaderboard.page.values import competitor_id, entry_ids, number, section_id
 from leaderboard.ranking import LEAST_SEEDS
 from leaderboard.references import Reference
 
-MANY_METHODS = 100
+MANY_METHODS = 60
 """Above as many, averages over tasks are computed for the rule that the page opens with only."""
 
 

@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from leaderboard.board import Competitor, Entry, Section
 from leaderboard.statistics import FloatArray
@@ -22,7 +23,7 @@ def number(value: float | None, digits: int = 5) -> float | None:
 
 def numbers(values: FloatArray, digits: int = 5) -> list[float | None]:
     """As :func:`number` for each."""
-    return [number(value, digits) for value in values.tolist()]
+    return [value if math.isfinite(value) else None for value in np.round(values, digits).tolist()]
 
 
 def mean(values: Iterable[Any]) -> float | None:

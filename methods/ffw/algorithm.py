@@ -13,13 +13,13 @@ import torch
 
 from benchmark.checkpoint import State
 from benchmark.data import Batch, Data
+from benchmark.diagnostics.probe import decodability
 from benchmark.network import Network
 from benchmark.protocol import Protocol
 from benchmark.run import Run
 from benchmark.training import cross_entropy, require_finite
 from methods.ffw import FfwParams
 from methods.shared.bias_head import BiasHead, HeadSettings, cache
-from methods.shared.decodability import decodability
 from methods.shared.gated import Gated
 from methods.shared.mask_training import train_masks
 from methods.shared.schedules import Plateau, levels

@@ -11,9 +11,9 @@ from torch import nn
 from torch.nn import functional
 
 from benchmark.data import Data
+from benchmark.diagnostics.information import mutual_information
 from benchmark.run import Run
 from benchmark.training import require_finite
-from methods.shared.mutual_information import mutual_information
 from methods.shared.schedules import Plateau
 
 FEATURE_BATCH = 1000
@@ -84,21 +84,30 @@ class BiasHead:
         columns = [None] * len(blocks) if counted is None else list(counted.unbind(1))
         return torch.stack([mutual_information(*of) for of in zip(blocks, labels.unbind(1), columns, strict=True)])
 
+    @torch.no_grad()
     def train_epoch(
         self, z: torch.Tensor, labels: torch.Tensor, batch_size: int, order: torch.Generator
     ) -> torch.Tensor:
-        """One epoch on cached features (N, dim); returns the mean loss, still on the device."""
+        """One epoch on cached features (N, dim); returns the mean loss, still on the device.
+
+        The slope of :meth:`loss` in the logits is softmax minus target; written down, it takes half of autograd's time.
+        """
+        weight, bias = self.linear.weight, self.linear.bias
+        weight.grad, bias.grad = torch.empty_like(weight), torch.empty_like(bias)
         permutation = torch.randperm(len(z), generator=order).to(z.device)
+        members = [functional.one_hot(b, k) for b, k in zip(labels.unbind(1), self.values, strict=True)]
+        shuffled_targets = torch.cat(members, 1).to(z.dtype).index_select(0, permutation)
+        shuffled_z = z.index_select(0, permutation)
         total = torch.zeros((), device=z.device)
-        shuffled_z, shuffled_labels = z.index_select(0, permutation), labels.index_select(0, permutation)
         for start in range(0, len(z), batch_size):
-            features = shuffled_z[start : start + batch_size]
-            b = shuffled_labels[start : start + batch_size]
-            loss = self.loss(features, b)
-            self.optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
+            features, targets = shuffled_z[start : start + batch_size], shuffled_targets[start : start + batch_size]
+            blocks = torch.split(torch.addmm(bias, features, weight.t()), list(self.values), 1)
+            log_q = torch.cat([torch.log_softmax(block, 1) for block in blocks], 1)
+            total -= (log_q * targets).sum()
+            slope = log_q.exp_().sub_(targets).div_(len(features))
+            torch.mm(slope.t(), features, out=weight.grad)
+            torch.sum(slope, 0, out=bias.grad)
             self.optimizer.step()
-            total += loss.detach() * len(features)
         return total / max(1, len(z))
 
     def refine(

@@ -130,6 +130,10 @@ class MaskedNetwork(Network):
         for site in kept:
             _attach(self, site, self.mask)
 
+    def unit_masks(self) -> dict[str, torch.Tensor]:
+        """Which units are kept, bool (units,), by the name of the site's module."""
+        return {site.module: self.mask[site.module] for site in self.sites}
+
     def compact(self) -> Network:
         """A smaller network of its own, without the masked units, that computes the same.
 
@@ -141,7 +145,7 @@ class MaskedNetwork(Network):
             hooks = module._forward_hooks
             for key in [key for key, hook in hooks.items() if isinstance(hook, _ScaleUnits | _NormKept)]:
                 del hooks[key]
-        return compact(plain, {site.module: self.mask[site.module] for site in self.sites})
+        return compact(plain, self.unit_masks())
 
 
 def read_masks(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -14,10 +14,11 @@ import pytest
 
 from benchmark.cell import Cell
 from benchmark.config import convert
-from benchmark.executor import Event, Options, execute
+from benchmark.executor import Event, execute
 from benchmark.planner import make_plan
 from benchmark.record import Record
 from benchmark.registry import load_plugin_file
+from benchmark.serve import Options
 from benchmark.store import Store, read_record
 from benchmark.sweep import Sweep, expand
 

@@ -58,9 +58,24 @@ def test_the_key_of_a_known_cell_never_changes() -> None:
     assert BASE.key == "c488dc7e221f9723e652"
 
 
-@pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(Cell)])
+@pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(Cell) if field.name != "diagnostics"])
 def test_every_field_changes_the_key(field: str) -> None:
     assert dataclasses.replace(BASE, **{field: CHANGES[field]}).key != BASE.key
+
+
+def test_what_is_diagnosed_is_no_part_of_what_a_cell_is() -> None:
+    diagnosed = dataclasses.replace(BASE, diagnostics=("pruned", "latency"))
+    assert diagnosed.key == BASE.key
+    assert diagnosed == BASE
+    back = msgspec.json.decode(msgspec.json.encode(diagnosed), type=Cell)
+    assert back.diagnostics == ("pruned", "latency")
+    assert back.key == BASE.key
+
+
+def test_a_cell_stored_before_there_were_diagnostics_keeps_its_key() -> None:
+    plain = msgspec.to_builtins(BASE)
+    del plain["diagnostics"]
+    assert msgspec.convert(plain, Cell).key == BASE.key
 
 
 @pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(PROTOCOLS["short"])])

@@ -19,6 +19,7 @@ import pytest
 
 from benchmark import claims as module
 from benchmark.claims import Claim, Claims
+from benchmark.processes import born
 
 FORK: ForkContext = multiprocessing.get_context("fork")
 RACERS = 6
@@ -42,10 +43,6 @@ def write_owner(claims: Claims, key: str, **changes: Any) -> Path:
     claim.release()
     path.write_text(json.dumps(owner | {"token": "of another"} | changes))
     return path
-
-
-def born(pid: int) -> int:
-    return module._born(pid)
 
 
 @pytest.fixture
@@ -280,13 +277,15 @@ class TestHeartbeat:
         assert [owner.title for _, owner in claims.living()] == ["taken over"]
 
 
-def test_the_cell_that_a_dead_worker_held_last_is_known(claims: Claims) -> None:
-    first, second = taken(claims.acquire("a", "a")), taken(claims.acquire("b", "b"))
-    assert claims.held_by(os.getpid()) == ["b", "a"]
-    assert claims.held_by(1) == []
-    first.release()
-    second.release()
-    assert claims.held_by(os.getpid()) == []
+def test_who_buries_a_worker_learns_its_last_cell_and_gives_back_all_that_it_held(claims: Claims) -> None:
+    taken(claims.acquire("a", "a"))
+    taken(claims.acquire("b", "b"))
+    write_owner(claims, "c", pid=1, born=born(1))
+    buried = claims.bury(os.getpid())
+    assert buried is not None
+    assert (buried[0], buried[1].title) == ("b", "b")
+    assert [key for key, _ in claims.living()] == ["c"]
+    assert claims.bury(os.getpid()) is None
 
 
 def test_a_full_disk_is_an_error_that_leaves_no_claim(claims: Claims, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,6 +20,8 @@ from benchmark.planner import make_plan
 from benchmark.record import Record
 from benchmark.store import Store
 
+EMBEDDED = {"name": "multi_color_mnist", "params": {"source": "embedded"}}
+
 CellsOf = Callable[..., list[Cell]]
 RunCells = Callable[..., list[Event]]
 Records = Callable[[Path], dict[str, Record]]
@@ -133,7 +135,7 @@ class TestDeath:
         assert [found[cell.key].status for cell in good] == ["done"] * len(good)
         failure = found[bad.key].failure
         assert failure is not None
-        assert failure.reason == "poisoned: 3 workers died with this cell"
+        assert failure.reason == f"poisoned: 3 workers died with this cell, the last one: {cause}"
         assert failure.traceback.splitlines() == [cause] * 3
 
     def test_a_cell_that_kills_only_its_first_worker_is_done(
@@ -154,7 +156,7 @@ class TestDeath:
         cells = cells_of({"name": "toy_bad_start", "params": {"how": "kill"}})
         run_cells(cells, tmp_path / "results", 1)
         reasons = {r.cell.method: r.failure.reason for r in records(tmp_path / "results").values() if r.failure}
-        assert reasons["toy_bad"] == "poisoned: 3 workers died with this cell"
+        assert reasons["toy_bad"] == "poisoned: 3 workers died with this cell, the last one: killed by SIGKILL"
         assert reasons["toy_bad_start"].startswith("upstream failed: toy rho 0.9 toy_bad seed 0")
 
     def test_workers_killed_at_random_lose_nothing(
@@ -186,12 +188,26 @@ class TestDeath:
         assert [r.status for r in records(results).values()] == ["done"] * 12
 
     def test_workers_that_cannot_start_are_an_error(self, cells_of: CellsOf, tmp_path: Path) -> None:
-        plugin = tmp_path / "broken.py"
-        plugin.write_text("raise RuntimeError('only here')")
+        """Its device is not there: without this, every cell would fail on it."""
         plan = make_plan(cells_of("toy_erm"), Store(tmp_path / "results"))
-        options = Options(tmp_path / "results", tmp_path, jobs=1, plugins=(plugin,))
+        options = Options(tmp_path / "results", tmp_path, jobs=1, device="cuda:99")
         with pytest.raises(WorkersDieError, match=r"die before they start on a cell \(exit code 1\); run with --j"):
             list(execute(plan, options))
+        assert not (tmp_path / "results" / "failures").exists()
+
+    def test_a_plugin_that_works_only_in_the_parent_fails_the_cells_that_need_it(
+        self, cells_of: CellsOf, records: Records, tmp_path: Path
+    ) -> None:
+        plugin, results = tmp_path / "broken.py", tmp_path / "results"
+        plugin.write_text("raise RuntimeError('only here')")
+        needs, other = cells_of("toy_erm")[0], cells_of("vanilla", tasks=[EMBEDDED])[0]
+        options = Options(results, tmp_path, jobs=1, plugins=(plugin,))
+        list(execute(make_plan([needs, other], Store(results)), options))
+        found = records(results)
+        failure = found[needs.key].failure
+        assert failure is not None
+        assert "broken.py: RuntimeError: only here" in failure.reason
+        assert found[other.key].status == "done"
 
     def test_a_worker_that_is_asked_to_end_gives_its_cell_to_another(
         self, cells_of: CellsOf, toy_plugin: Path, records: Records, tmp_path: Path

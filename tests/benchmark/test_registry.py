@@ -195,7 +195,7 @@ class TestPluginFile:
         path.write_text(decorated.replace("class Mine", "@METHODS.register\nclass Mine"))
         load_plugin_file(path)
         load_plugin_file(tmp_path / "." / "mine.py")  # the same file: not a collision
-        assert METHODS.get("of_a_file").__module__.startswith("debias_bench_plugin_mine_")
+        assert METHODS.get("of_a_file").__module__ == "debias_bench_plugin_mine"
 
     def test_must_exist(self, tmp_path: Path) -> None:
         with pytest.raises(PluginError, match=r"absent\.py: no such file"):

@@ -354,8 +354,10 @@ class TestDeath:
         assert worker.attempt(cell) == "failed"
         failure = record_of(store, cell).failure
         assert failure is not None
-        assert failure.reason == f"poisoned: {VANISHED_LIMIT} workers died with this cell"
-        assert "worker and supervisor died together" in failure.traceback
+        assert failure.reason == (
+            f"poisoned: {VANISHED_LIMIT} workers died with this cell, "
+            "the last one: vanished: worker and supervisor died together"
+        )
 
     def test_a_cell_that_survives_is_healed(
         self, cells_of: Callable[..., list[Cell]], worker: Worker, store: Store, tmp_path: Path
@@ -376,5 +378,7 @@ class TestDeath:
         assert [worker.attempt(cell) for cell in cells] == ["done", "failed"]
         failure = record_of(store, cells[1]).failure
         assert failure is not None
-        assert failure.reason == f"poisoned: {POISON_LIMIT} workers died with this cell"
+        assert (
+            failure.reason == f"poisoned: {POISON_LIMIT} workers died with this cell, the last one: killed by SIGSEGV"
+        )
         assert failure.traceback.splitlines() == ["killed by SIGSEGV"] * POISON_LIMIT

@@ -261,3 +261,27 @@ def test_tasks_are_declared_and_built_without_heavy_packages() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("kind", TASKS)
+def test_only_images_whose_bias_changes_are_redrawn_differently(kind: type[DigitTask]) -> None:
+    task, where = task_of(kind), setting(protocol=PROTOCOLS["smoke"])
+    split = task.split("test", where)
+    other = split.b.copy()
+    other[::3, -1] = (other[::3, -1] + 4) % 10
+    redrawn = task.redraw("test", where, other)
+    assert np.array_equal(redrawn.b, other)
+    assert np.array_equal(redrawn.y, split.y)
+    changed = (redrawn.x != split.x).any((1, 2, 3))
+    assert changed.tolist() == [i % 3 == 0 for i in range(len(split))]
+
+
+def test_a_redrawn_digit_keeps_its_shape_and_takes_the_other_colour() -> None:
+    task, where = task_of(ColoredMnist), setting(protocol=PROTOCOLS["smoke"])
+    split = task.split("test", where)
+    redrawn = task.redraw("test", where, np.full_like(split.b, 8))  # (0.2077, 0.3929, 0.0187)
+    before, after = split.x.max(1), redrawn.x.max(1)
+    assert after[before == 0].max() <= 1  # where the faintest grey may have been rounded away
+    assert after[before > 10].min() > 0
+    strongest = redrawn.x.max((2, 3))
+    assert np.abs(strongest / 255 - [0.2077, 0.3929, 0.0187]).max() < 0.03

@@ -1,10 +1,12 @@
-"""Results tables made up for tests: many methods, levels and seeds, failures and gaps, without running anything."""
+"""Results tables made up for tests of the page, and a browser to look at it."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import math
+import shutil
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,8 +17,20 @@ import pytest
 
 from benchmark.aggregate import COLUMNS, TABLE_VERSION
 from benchmark.selection import RULES
-from leaderboard.board import Board, read_board
+from leaderboard.board import Board, Section, read_board
+from leaderboard.page import build
 
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--window-size=1300,900",
+)
 ENVIRONMENT = {"code": "0.1.0+gabc123", "python": "3.11.2", "device": "cpu", "hardware": "Test CPU", "threads": 1}
 
 
@@ -164,7 +178,10 @@ def board_of(rows: Iterable[dict[str, Any]], folder: Path) -> Board:
 
     kinds = {"list<int64>": pa.list_(pa.int64())}
     schema = pa.schema(
-        [(name, kinds.get(kind) or pa.type_for_alias(kind)) for name, (kind, _) in COLUMNS.items()],
+        [
+            *((name, kinds.get(kind) or pa.type_for_alias(kind)) for name, (kind, _) in COLUMNS.items()),
+            *(() if "diagnostics" in COLUMNS else [("diagnostics", pa.string())]),
+        ],
         metadata={"debias_bench.table_version": str(TABLE_VERSION)},
     )
     path = folder / "made_up.parquet"
@@ -172,13 +189,136 @@ def board_of(rows: Iterable[dict[str, Any]], folder: Path) -> Board:
     return read_board(path)
 
 
-@pytest.fixture
-def made_up_board(tmp_path: Path) -> Board:
-    """Fourteen methods on nine settings."""
-    return board_of(made_up_rows(), tmp_path)
+@dataclass
+class Browser:
+    """Looks at a page as a reader does."""
+
+    driver: Any
+    folder: Path = Path()
+
+    def open(self, folder: Path, address: str = "") -> None:
+        """Load the page anew."""
+        self.folder = folder
+        self.driver.get("about:blank")
+        self.driver.get(f"{(folder / 'index.html').as_uri()}{address}")
+        self.wait("return document.documentElement.dataset.ready === 'true'")
+
+    def run(self, script: str, *arguments: Any) -> Any:
+        """What a script returns."""
+        return self.driver.execute_script(script, *arguments)
+
+    def wait(self, condition: str, *arguments: Any, seconds: float = 10.0) -> None:
+        """Until a script returns something true."""
+        end = time.monotonic() + seconds
+        while not self.run(condition, *arguments):
+            assert time.monotonic() < end, f"still not so: {condition}; the page says {self.errors()}"
+            time.sleep(0.02)
+
+    def keys(self, *keys: str) -> None:
+        """Type into whatever has the focus."""
+        self.driver.switch_to.active_element.send_keys(*keys)
+
+    def click(self, selector: str) -> None:
+        """Click as a pointer does."""
+        self.driver.find_element("css selector", selector).click()
+
+    def choose(self, select: str, value: str) -> None:
+        """Choose an option of a select by its value."""
+        self.driver.find_element("css selector", f"#{select} option[value='{value}']").click()
+
+    def column(self, number: int) -> list[str]:
+        """Texts of a column of the main table, counted from 1."""
+        script = "return [...document.querySelectorAll(arguments[0])].map((cell) => cell.innerText.trim())"
+        texts: list[str] = self.run(script, f"table.board tbody tr > :nth-child({number})")
+        return texts
+
+    def texts(self, selector: str) -> list[str]:
+        """Visible texts of elements."""
+        texts: list[str] = self.run(
+            "return [...document.querySelectorAll(arguments[0])].map((element) => element.innerText.trim())", selector
+        )
+        return texts
+
+    def errors(self) -> list[str]:
+        """What the console complained of since it was last asked."""
+        return [entry["message"] for entry in self.driver.get_log("browser") if entry["level"] != "INFO"]
+
+    def requests(self) -> list[str]:
+        """Addresses that were asked for since this was last asked."""
+        messages = [json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance")]
+        return [m["params"]["request"]["url"] for m in messages if m["method"] == "Network.requestWillBeSent"]
+
+    def emulate(self, width: int = 1300, *, dark: bool = False) -> None:
+        """A screen of some width, and the colours that its owner prefers."""
+        size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
+        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        prefers = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
+        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": prefers})
+
+
+@pytest.fixture(scope="session")
+def made_up_board(tmp_path_factory: pytest.TempPathFactory) -> Board:
+    """Sixteen methods in nine settings."""
+    return board_of(made_up_rows(), tmp_path_factory.mktemp("board"))
 
 
 @pytest.fixture
 def make_board(tmp_path: Path) -> Callable[[Iterable[dict[str, Any]]], Board]:
     """A board of any rows."""
     return lambda rows: board_of(rows, tmp_path)
+
+
+@pytest.fixture
+def make_rows() -> Callable[..., Iterator[dict[str, Any]]]:
+    """:func:`made_up_rows`."""
+    return made_up_rows
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """One headless Chromium for all tests."""
+    selenium = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+    chromium, chromedriver = shutil.which("chromium"), shutil.which("chromedriver")
+    if chromium is None or chromedriver is None:
+        pytest.skip("chromium and chromedriver are not installed")
+    options = selenium.ChromeOptions()
+    options.binary_location = chromium
+    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = selenium.Chrome(options=options, service=selenium.ChromeService(chromedriver))
+    driver.set_script_timeout(30)
+    yield Browser(driver)
+    driver.quit()
+
+
+@pytest.fixture(scope="session")
+def folder(made_up_board: Board, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of :func:`made_up_board`."""
+    folder = tmp_path_factory.mktemp("page")
+    build(made_up_board, folder)
+    return folder
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Browser]:
+    """The browser; whatever a test does, the console stays clean and nothing leaves the machine."""
+    browser.emulate()
+    browser.errors()
+    browser.requests()
+    yield browser
+    assert browser.errors() == []
+    asked = browser.requests()
+    assert asked
+    assert [url for url in asked if not url.startswith(("file:///", "data:", "about:"))] == []
+
+
+@pytest.fixture(scope="session")
+def section(made_up_board: Board) -> Section:
+    """Colored-MNIST at rho .99 under protocol paper."""
+    (found,) = (
+        each
+        for each in made_up_board.sections
+        if (each.task, each.rho, each.protocol) == ("colored_mnist", 0.99, "paper")
+    )
+    return found

@@ -11,12 +11,12 @@ import torch
 from benchmark.artifacts import Artifact
 from benchmark.checkpoint import Interrupted
 from benchmark.data import Data
+from benchmark.diagnostics.probe import decodability
 from benchmark.evaluate import predictions
 from benchmark.protocol import Protocol
 from benchmark.run import Run
 from methods.bise import Bise, BiseParams, BiseUnsupervised, BiseUnsupervisedParams
 from methods.bise.algorithm import vanilla_recipe
-from methods.shared.decodability import decodability
 from methods.shared.masks import MaskedNetwork, read_masks
 
 ToyRun = Callable[..., Run]

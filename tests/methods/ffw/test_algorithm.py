@@ -11,13 +11,13 @@ import torch
 from benchmark.artifacts import Artifact
 from benchmark.checkpoint import Interrupted
 from benchmark.data import Data
+from benchmark.diagnostics.probe import decodability
 from benchmark.evaluate import predictions
 from benchmark.network import Network
 from benchmark.protocol import Protocol
 from benchmark.run import Run
 from methods.ffw import FfwParams, FfwStructured, FfwUnstructured
 from methods.ffw.algorithm import Temperature, halves
-from methods.shared.decodability import decodability
 from methods.shared.masks import MaskedNetwork, read_masks
 
 ToyRun = Callable[..., Run]

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from benchmark.diagnostics.information import mutual_information
 from methods.shared.bias_head import BiasHead, HeadSettings
-from methods.shared.mutual_information import mutual_information
 from methods.shared.schedules import Plateau
 
 SETTINGS = HeadSettings(learning_rate=0.1, momentum=0.9, weight_decay=1e-2)

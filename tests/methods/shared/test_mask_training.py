@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from benchmark.artifacts import Artifact
 from benchmark.data import Batch
+from benchmark.diagnostics.information import mutual_information
 from benchmark.errors import DivergedError
 from benchmark.method import Supervision
 from benchmark.run import Run
@@ -20,7 +21,6 @@ from methods.shared.bias_head import BiasHead, HeadSettings
 from methods.shared.gated import Gated, GatedUnits, GatedWeights
 from methods.shared.gates import hard, saturated
 from methods.shared.mask_training import train_masks
-from methods.shared.mutual_information import mutual_information
 
 SETTINGS = HeadSettings(0.1, 0.9, 1e-4)
 GAMMA = 3.0

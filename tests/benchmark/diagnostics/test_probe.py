@@ -7,7 +7,7 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from methods.shared.decodability import decodability
+from benchmark.diagnostics.probe import decodability
 
 
 def features(overlap: float, samples: int = 600) -> tuple[np.ndarray, np.ndarray]:

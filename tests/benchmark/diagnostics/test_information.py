@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import mutual_info_score
 
-from methods.shared.mutual_information import mutual_information
+from benchmark.diagnostics.information import mutual_information
 
 
 def by_definition(logits: np.ndarray, labels: np.ndarray, counted: np.ndarray) -> float:

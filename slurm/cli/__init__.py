@@ -1,0 +1,1 @@
+"""Commands that know of clusters; :mod:`benchmark.cli` lists them."""
