@@ -187,12 +187,12 @@ class TestDeath:
         assert any(event.kind == "died" for event in events)
         assert [r.status for r in records(results).values()] == ["done"] * 12
 
-    def test_workers_that_cannot_start_are_an_error(self, cells_of: CellsOf, tmp_path: Path) -> None:
-        """Its device is not there: without this, every cell would fail on it."""
-        plan = make_plan(cells_of("toy_erm"), Store(tmp_path / "results"))
-        options = Options(tmp_path / "results", tmp_path, jobs=1, device="cuda:99")
+    def test_workers_that_cannot_start_are_an_error(
+        self, cells_of: CellsOf, run_cells: RunCells, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(executor, "serve", len)  # a process that ends with an error at once
         with pytest.raises(WorkersDieError, match=r"die before they start on a cell \(exit code 1\); run with --j"):
-            list(execute(plan, options))
+            run_cells(cells_of("toy_erm"), tmp_path / "results", 2)
         assert not (tmp_path / "results" / "failures").exists()
 
     def test_a_plugin_that_works_only_in_the_parent_fails_the_cells_that_need_it(
