@@ -147,12 +147,6 @@ class Claims:
             if not self._is_stale(path):
                 yield path.name, owner
 
-    def drop_dead(self, keys: Container[str]) -> None:
-        """Remove claims of dead workers on these cells, which nobody will claim again."""
-        for path, _ in self._owners():
-            if path.name in keys and self._is_stale(path):
-                path.unlink(missing_ok=True)
-
     def bury(self, pid: int) -> tuple[str, Owner] | None:
         """Give back what a dead process of this machine held; returns the cell that it died with, if there was one.
 
@@ -168,6 +162,12 @@ class Claims:
                     path.unlink(missing_ok=True)
         path, owner = max(held, key=lambda pair: pair[1].since)
         return path.name, owner
+
+    def drop_dead(self, keys: Container[str]) -> None:
+        """Remove claims of dead workers on these cells, which nobody will claim again."""
+        for path, _ in self._owners():
+            if path.name in keys and self._is_stale(path):
+                path.unlink(missing_ok=True)
 
     def _owners(self) -> Iterator[tuple[Path, Owner]]:
         for path in sorted(self._folder.iterdir()) if self._folder.is_dir() else ():

@@ -6,7 +6,7 @@ import multiprocessing
 import os
 import signal
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -128,6 +128,7 @@ class _Pool:
         self._stop = stop
         self._deaths_at_start = 0
         self._ended: dict[int, str] = {}
+        self._too_large: Counter[str] = Counter()
 
     def run(self) -> Iterator[Event]:
         try:
@@ -232,15 +233,21 @@ class _Pool:
         return BUSY_POLL_SECONDS if self._options.memory_bytes is None else MEMORY_POLL_SECONDS
 
     def _watch_memory(self) -> None:
-        """End the largest worker if all together hold too much."""
+        """End the largest worker if all together hold too much, but let one write down that its cell has failed."""
         if self._options.memory_bytes is None:
             return
-        workers = {hand.process.pid: hand for hand in self._busy() if hand.process.pid}
-        found = largest_of_too_large(workers, self._options.memory_bytes)
+        workers = {
+            hand.process.pid: (hand.process, hand.cell.key)
+            for hand in self._hands
+            if hand.cell is not None and hand.process.pid and self._too_large[hand.cell.key] < POISON_LIMIT
+        }
+        found = largest_of_too_large(workers.keys() - self._ended.keys(), self._options.memory_bytes)
         if found is not None:
             pid, cause = found
             self._ended[pid] = cause
-            workers[pid].process.kill()
+            process, key = workers[pid]
+            self._too_large[key] += 1
+            process.kill()
 
     def _tell_to_stop(self) -> None:
         for hand in self._busy():

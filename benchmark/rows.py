@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from benchmark.cell import Cell, as_dict
+from benchmark.cell import Cell, as_dict, supervision_of
 from benchmark.counts import Groups, IntArray
 from benchmark.errors import DebiasBenchError, ResultCorruptError
 from benchmark.manifest import Staleness
@@ -111,6 +111,7 @@ def _measured(record: Record) -> dict[str, Any]:
         "peak_memory_bytes": resources.peak_memory_bytes,
         "parameters": resources.parameters,
         "macs": resources.macs,
+        "diagnostics": canonical(record.diagnostics) if record.diagnostics else None,
     }
 
 
@@ -174,7 +175,7 @@ class Plugins:
         """Nothing is asked yet."""
         self._staleness = Staleness()
         self._headlines: dict[str, str | None] = {}
-        self._supervision: dict[str, str | None] = {}
+        self._supervision: dict[tuple[str, str], str | None] = {}
         self._variants: dict[tuple[str, str], str] = {}
 
     def describe(self, cell: Cell) -> dict[str, Any]:
@@ -197,7 +198,7 @@ class Plugins:
             "engine_version": cell.engine_version,
             "stale": self._staleness(cell),
             "headline": self._headline(cell.task),
-            "supervision": self._declared(cell.method),
+            "supervision": self._supervision_of(cell, params),
         }
 
     def _headline(self, task: str) -> str | None:
@@ -207,12 +208,12 @@ class Plugins:
                 self._headlines[task] = TASKS.get(task).headline
         return self._headlines[task]
 
-    def _declared(self, method: str) -> str | None:
-        if method not in self._supervision:
-            self._supervision[method] = None
+    def _supervision_of(self, cell: Cell, params: str) -> str | None:
+        if (cell.method, params) not in self._supervision:
+            self._supervision[cell.method, params] = None
             with suppress(DebiasBenchError):
-                self._supervision[method] = str(METHODS.get(method).supervision)
-        return self._supervision[method]
+                self._supervision[cell.method, params] = str(supervision_of(cell))
+        return self._supervision[cell.method, params]
 
     def _variant(self, method: str, params: str) -> str:
         """Parameters that differ from the method's defaults: ``sparsity=0.9, structured=true``."""

@@ -30,21 +30,11 @@ from benchmark.network import Network
 from benchmark.randomness import Dimension, isolated
 from benchmark.record import Candidate, Record, Resources
 from benchmark.run import Offer, Problem, Run
-from benchmark.task import EVALUATED, Inputs, SplitName, Task
+from benchmark.task import EVALUATED, Inputs, SplitName, Task, groups_of
 from benchmark.worker import Worker
 
 RUSAGE_UNIT = 1 if sys.platform == "darwin" else 1024
 """Bytes per unit of ``ru_maxrss``."""
-
-
-def groups_of(task: Task) -> Groups:
-    """The axes of a task's count tables."""
-    return Groups(
-        classes=len(task.classes),
-        bias_names=tuple(bias.name for bias in task.biases),
-        bias_values=tuple(bias.values for bias in task.biases),
-        aligned=tuple(bias.aligned for bias in task.biases),
-    )
 
 
 def run_cell(

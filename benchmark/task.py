@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import numpy.typing as npt
 
+from benchmark.counts import Groups
 from benchmark.protocol import Protocol
 
 Layout = Literal["contiguous", "channels_last"]
@@ -231,3 +232,13 @@ class Task(ABC):
         if rho is None or not 0 < rho <= 1:
             return f"rho is the share of bias-aligned samples, in (0, 1]; got {rho}"
         return None
+
+
+def groups_of(task: Task) -> Groups:
+    """The axes of a task's count tables."""
+    return Groups(
+        classes=len(task.classes),
+        bias_names=tuple(bias.name for bias in task.biases),
+        bias_values=tuple(bias.values for bias in task.biases),
+        aligned=tuple(bias.aligned for bias in task.biases),
+    )

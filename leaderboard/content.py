@@ -37,6 +37,15 @@ def document(board: Board, rule: str, references: Sequence[Reference], title: st
     return [*blocks, *definitions(board), provenance(board)]
 
 
+def overview(board: Board, rule: str) -> list[Block]:
+    """Only the tables of methods x (task, rho), by suite."""
+    blocks: list[Block] = []
+    for suite in board.suites:
+        name = suite_name(board, suite)
+        blocks += [Heading(2, f"Protocol {name}"), *_overview(suite, name, rule)]
+    return blocks
+
+
 def suite_name(board: Board, suite: Suite) -> str:
     """``paper, fp32``, with as much of the rest as tells it from the other suites."""
     name = f"{suite.protocol}, {suite.precision}"
@@ -51,6 +60,7 @@ def suite_name(board: Board, suite: Suite) -> str:
 def _suite(suite: Suite, name: str, rule: str, references: Sequence[Reference]) -> Iterator[Block]:
     yield Heading(2, f"Protocol {name}")
     if len(suite.sections) > 1:
+        yield Heading(3, "Overview")
         yield from _overview(suite, name, rule)
         yield from _over_levels(suite, name, rule)
         yield from _over_tasks(suite, name, rule)
@@ -61,7 +71,6 @@ def _suite(suite: Suite, name: str, rule: str, references: Sequence[Reference]) 
 
 def _overview(suite: Suite, name: str, rule: str) -> Iterator[Block]:
     """Methods x (task, rho), as many tables as the width asks for."""
-    yield Heading(3, "Overview")
     parts: list[list[tuple[Section, str]]] = [[]]
     for levels in suite.levels:
         if parts[-1] and len(parts[-1]) + len(levels) > WIDEST:
@@ -73,8 +82,7 @@ def _overview(suite: Suite, name: str, rule: str) -> Iterator[Block]:
         (
             (
                 "Headline metric of each task, percent: mean over seeds ± half of the 95 % interval, then the rank in "
-                "brackets; bold if no method is shown to be better. No interval: one seed. No rank: fewer than "
-                f"{LEAST_SEEDS} seeds.",
+                f"brackets; bold if no method is shown to be better. Neither below {LEAST_SEEDS} seeds.",
             ),
             ("* failed or missing seeds; † computed by code that has changed since; - no result.",),
         )
@@ -211,8 +219,8 @@ def _column_title(section: Section, title: str) -> str:
 
 
 def percent(summary: Summary, mark: str = "", strong: bool = False) -> Number:
-    """A share as percent, with its interval from two seeds on."""
-    low, high = (summary.low, summary.high) if summary.n > 1 else (math.nan, math.nan)
+    """A share as percent, with its interval from three seeds on: two seeds give one of 12.7 standard errors."""
+    low, high = (summary.low, summary.high) if summary.n >= LEAST_SEEDS else (math.nan, math.nan)
     return Number(100 * summary.mean, low=_percent(low), high=_percent(high), mark=mark, strong=strong)
 
 

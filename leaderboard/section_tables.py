@@ -20,6 +20,7 @@ from leaderboard.document import (
     Spans,
     Table,
     Value,
+    joined,
     slug,
 )
 from leaderboard.published import Claim, claims, departures
@@ -133,7 +134,7 @@ def _line(section: Section, standing: Standing, published: Value, rule: str, tun
 
 
 def _interval(summary: Summary, strong: bool) -> Number:
-    if summary.n < 2:
+    if summary.n < LEAST_SEEDS:
         return Number(100 * summary.mean, strong=strong)
     return Number(100 * summary.mean, low=100 * summary.low, high=100 * summary.high, strong=strong)
 
@@ -203,7 +204,7 @@ def _claim(claim: Claim) -> tuple[Value, ...]:
     reference, ours = claim.reference, claim.ours
     scale = 1.0 if reference.published_metric in ("sparsity_percent", "mflops") else 100.0
     std = f" ± {scale * reference.std:.1f} std" if reference.std else ""
-    interval = (scale * ours.low, scale * ours.high) if ours.n > 1 else (None, None)
+    interval = (scale * ours.low, scale * ours.high) if ours.n >= LEAST_SEEDS else (None, None)
     deviations = claim.deviations
     known = bool(ours.n)
     note = f", {reference.note}" if reference.note else ""
@@ -233,8 +234,10 @@ def _notes(section: Section, rule: str | None) -> Iterator[Block]:
             items.append((name, f" †: the code has changed since: {entry.stale}"))
         if entry.left_out:
             items.append((name, f": {entry.left_out} older records of the same seeds are left out"))
-        if rule is not None and 0 < entry.summary(section.headline, rule).n < LEAST_SEEDS:
-            items.append((name, f": not ranked, fewer than {LEAST_SEEDS} seeds"))
+    few = [] if rule is None else [e for e in section.entries if 0 < e.summary(section.headline, rule).n < LEAST_SEEDS]
+    if few:
+        names = joined((Code(entry.label),) for entry in few)
+        items.append((f"Fewer than {LEAST_SEEDS} seeds, so neither interval nor rank: ", *names))
     if section.unequal_budgets:
         items.append(("Tuning budgets differ between methods; see the column.",))
     items += [(Code(name), f": not applicable: {why}") for name, why in sorted(section.not_applicable.items())]

@@ -21,6 +21,12 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "retry": ("slurm.cli.retry:retry", "Let failed cells be tried again."),
     "aggregate": ("benchmark.cli.aggregate:aggregate", "Collect all records into one parquet table."),
     "leaderboard": ("leaderboard.cli.leaderboard:leaderboard", "Write the leaderboard of a results folder."),
+    "publish": ("leaderboard.cli.publish:publish", "Fill a folder with the page, the table and their documentation."),
+    "submit-results": (
+        "leaderboard.cli.submit:submit_results",
+        "Pack records into one file, for others.",
+    ),
+    "validate": ("leaderboard.cli.submit:validate_", "Check a file of records that somebody sent."),
     "diff": ("leaderboard.cli.difference:diff", "Say what differs between two leaderboards, and why."),
     "list": ("benchmark.cli.catalogue:list_", "List tasks, methods, data sources, protocols, metrics or rules."),
     "show": ("benchmark.cli.show:show", "Show a task with its counts and samples, a method's card, or a cell."),

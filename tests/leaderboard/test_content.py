@@ -115,7 +115,7 @@ def test_failures_stale_rows_and_few_seeds_are_noted_under_the_table(lab, monkey
     assert "b, version 1 *: seed 3 failed: diverged: NaN" in found
     assert "b, version 1 †: superseded by a newer version of the method, not ranked" in found
     assert "vanilla †: the code has changed since: method version 1, now 5" in found
-    assert "b: not ranked, fewer than 3 seeds" in found
+    assert "Fewer than 3 seeds, so neither interval nor rank: b, b, version 1" in found
     rows = {row["method"]: row for row in table_named(blocks, "colored_mnist")}
     assert (rows["vanilla"]["seeds"], rows["b, version 1"]["seeds"]) == ("4 of 4†", "2 of 4*†")
     assert rows["b, version 1"]["rank"] == "-"
@@ -155,10 +155,10 @@ def test_a_task_to_which_the_rule_does_not_apply_is_ranked_by_another_and_says_s
 
 
 def test_curves_say_where_a_method_breaks_down(lab) -> None:
-    for rho, scores in ((0.9, [0.9, 0.8]), (0.99, [0.4, 0.4])):
+    for rho, scores in ((0.9, [0.9, 0.8, 0.9, 0.8]), (0.99, [0.4] * 4)):
         lab.add("falls", scores, rho=rho)
-        lab.add("holds", [0.9, 0.9], rho=rho)
-        lab.add("lies", [0.1, 0.1], rho=rho)
+        lab.add("holds", [0.9] * 4, rho=rho)
+        lab.add("lies", [0.1] * 4, rho=rho)
     rows = {row["method"]: row for row in table_named(build(lab.board()), "over_rho")}
     column = "colored_mnist: breaks down at"
     # 1 to 2 orders of magnitude, 0.865 to 0.46, threshold 0.55

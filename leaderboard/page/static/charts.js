@@ -3,6 +3,7 @@
 
 const CHART_HEIGHT = 340;
 const MOST_LINES = 14;
+const MOST_DOTS = 30;
 
 const tipOf = (row, ...lines) => [labelOf(row.method), `supervision: ${row.method.supervision}`, ...lines].join("\n");
 const opens = (row, section) => ({ "data-entry": row.id, "data-open": `${section.id}/${row.id}` });
@@ -19,7 +20,7 @@ function rhoCurves(sections, rows, state, now) {
   const levels = sections.filter((s) => s.rho !== null && s.rho < 1).sort((a, b) => a.rho - b.rho);
   if (levels.length < 2) return null;
   const curves = rows
-    .map((row) => ({ ...row, points: levels.map((section) => overviewScore(section, row.id, state.rule)).filter(Boolean) }))
+    .map((row) => ({ ...row, points: levels.map((section) => overviewScore(section, row.id, state.rule)).filter((point) => point && known(point.mean)) }))
     .filter((curve) => curve.points.length > 1);
   if (!curves.length) return null;
   const height = (curve) => curve.points.reduce((sum, point) => sum + point.mean, 0) / curve.points.length;
@@ -171,13 +172,14 @@ const COSTS = {
   train_seconds: { name: "training time", of: (row) => row.costs.train_seconds, text: duration, ticks: timeTicks },
   macs: { name: "multiply-accumulates per input", of: (row) => row.metric("candidate_macs").mean, text: quantity },
   parameters: { name: "parameters", of: (row) => row.costs.parameters, text: quantity },
+  latency: { name: "seconds for one input", of: (row) => row.entry.latency, text: duration },
   peak_memory_bytes: { name: "peak memory in bytes", of: (row) => row.costs.peak_memory_bytes, text: quantity },
 };
 
 function costChart(rows, section, state) {
   const cost = COSTS[state.cost] || COSTS.train_seconds;
   const select = h("select", { id: "cost", change: (event) => change({ cost: event.target.value }) },
-    Object.entries(COSTS).map(([name, { name: text }]) => h("option", { value: name, selected: name === state.cost }, text)));
+    Object.entries(COSTS).filter(([, { of }]) => rows.some((row) => known(of(row)))).map(([name, { name: text }]) => h("option", { value: name, selected: name === state.cost }, text)));
   return scatter({
     title: "Score against cost",
     hint: "Upper left is best. Training time is that of the method alone: where it starts from a vanilla network, add vanilla's.",
@@ -195,14 +197,17 @@ function averageRanks(state) {
   const found = index.suites[state.protocol][state.rule];
   if (!found) return null;
   const methods = found.methods.map((id) => index.methods[id]);
+  const drawn = methods.slice(0, MOST_DOTS);
+  const groups = found.groups.map((group) => group.filter((i) => i < MOST_DOTS)).filter((group) => group.length > 1);
   return figure({
     title: `Average rank over ${found.tasks.length} tasks`,
     hint: `Methods joined by a bar at the right are closer than the critical difference, ${found.difference.toFixed(1)} (Nemenyi, 5 %).${
-      found.leftOut ? ` ${plural(found.leftOut, "method")} without results on every task left out.` : ""}`,
+      found.leftOut ? ` ${plural(found.leftOut, "method")} without results on every task left out.` : ""}${
+      methods.length > MOST_DOTS ? ` The ${MOST_DOTS} best of ${methods.length} methods are drawn.` : ""}`,
     columns: ["Method", "Average rank"], rows: methods.map((method, i) => [labelOf(method), found.ranks[i].toFixed(2)]),
     draw: (width) => dotPlot({
-      width, methods, ids: found.methods, groups: found.groups, of: (i) => [found.ranks[i]], range: [1, methods.length],
-      title: "average rank, 1 is best", text: (tick) => String(Math.round(tick)), ticks: [1, ...niceTicks(2, methods.length).filter(Number.isInteger)],
+      width, methods: drawn, ids: found.methods, groups, of: (i) => [found.ranks[i]], range: [1, Math.max(2, Math.ceil(found.ranks[drawn.length - 1]))],
+      title: "average rank, 1 is best", text: (tick) => String(Math.round(tick)), ticks: [1, ...niceTicks(2, found.ranks[drawn.length - 1]).filter(Number.isInteger)],
     }),
   });
 }
@@ -211,13 +216,13 @@ function interquartileMeans(state) {
   const found = index.suites[state.protocol][state.rule];
   if (!found) return null;
   const methods = found.methods.map((id) => index.methods[id]);
-  const range = extent(found.means.flat(), [0, 1]);
+  const range = extent(found.means.slice(0, MOST_DOTS).flat(), [0, 1]);
   return figure({
     title: `Interquartile mean over ${found.tasks.length} tasks`,
     hint: "Mean of the middle half of the scores of all tasks and seeds, with a 95 % bootstrap interval.",
     columns: ["Method", "Interquartile mean, %", "95 % interval"],
     rows: methods.map((method, i) => [labelOf(method), percent(found.means[i][0]), found.means[i].slice(1).map((end) => percent(end)).join(" to ")]),
-    draw: (width) => dotPlot({ width, methods, ids: found.methods, of: (i) => found.means[i], range, title: "score, %", text: (tick) => percent(tick, 0), ticks: niceTicks(...range) }),
+    draw: (width) => dotPlot({ width, methods: methods.slice(0, MOST_DOTS), ids: found.methods, of: (i) => found.means[i], range, title: "score, %", text: (tick) => percent(tick, 0), ticks: niceTicks(...range) }),
   });
 }
 
@@ -295,36 +300,6 @@ function gammaSweep(group, section) {
     columns: ["γ", ...lines.map((line) => `${line.name}, %`)],
     rows: runs.map((row) => [String(row.entry.params.gamma), ...lines.map((line) => percent(line.of(row)))]),
   });
-}
-
-/* ---- diagnostics ---- */
-
-/** Share of what is pruned in each layer, a row per method. */
-function layerTable(rows) {
-  const pruned = rows.filter((row) => row.layers);
-  if (!pruned.length) return null;
-  const layers = [...new Set(pruned.flatMap((row) => Object.keys(row.layers)))];
-  return h("figure", { class: "card chart wide" },
-    h("figcaption", null, h("h3", null, "Pruned share per layer"),
-      h("p", { class: "hint" }, "Where a method cuts, from the input (left) to the output (right); percent, mean over seeds.")),
-    h("div", { class: "scroll", role: "region", tabindex: "0", "aria-label": "Pruned share per layer" },
-      h("table", { class: "tints" },
-        h("thead", null, h("tr", null, h("th", { scope: "col" }, "Method"), layers.map((layer) => h("th", { scope: "col" }, layer)))),
-        h("tbody", null, pruned.map((row) => h("tr", null, h("th", { scope: "row" }, labelOf(row.method)),
-          layers.map((layer) => h("td", { vars: { tint: `${Math.round(70 * (row.layers[layer] ?? 0))}%` } }, percent(row.layers[layer], 0)))))))));
-}
-
-/** Where models look, before and after; pictures are PNG files as data addresses. */
-function pictures(rows) {
-  const shown = rows.filter((row) => row.pictures);
-  if (!shown.length) return null;
-  const safe = (text) => (/^data:image\/png;base64,[A-Za-z0-9+/=]+$/.test(text) ? text : "");
-  return h("figure", { class: "card chart wide" },
-    h("figcaption", null, h("h3", null, "Where models look (Grad-CAM)"),
-      h("p", { class: "hint" }, "The same images before and after the method; bright is what the prediction rests on.")),
-    shown.map((row) => h("div", { class: "pictures" }, h("h4", null, labelOf(row.method)),
-      row.pictures.map((item) => h("div", { class: "triple" }, h("span", null, item.label),
-        ["input", "before", "after"].map((when) => h("img", { src: safe(item[when]), alt: `${item.label}, ${when}`, title: when })))))));
 }
 
 /* ---- who beats whom ---- */

@@ -6,11 +6,12 @@ let shownView = null;
 /** The methods of a section that pass the filters, with their numbers by the chosen rule. */
 function rowsOf(section, part, state) {
   const found = part.rules[state.rule];
+  const claims = Map.groupBy(found.claims.map((claim) => ({ ...part.published[claim.published], ...claim })), (claim) => claim.entry);
   const ranked = found.rank.filter(known).length;
   const of = (name, rule = found) => (i) => ({ mean: rule.metrics[name].mean[i], half: rule.metrics[name].half[i] });
   return part.entries
     .map((entry, i) => ({
-      ...entry, entry, i, published: found.claims.filter((claim) => claim.entry === i).map((claim) => ({ ...part.published[claim.published], ...claim })), section, ranked, method: { ...index.methods[entry.id], variant: entry.variant }, headline: section.headline,
+      ...entry, entry, i, published: claims.get(i) || [], section, ranked, method: { ...index.methods[entry.id], variant: entry.variant }, headline: section.headline,
       ...of(section.headline)(i), n: found.n[i], rank: found.rank[i], pairs: found.pairs,
       oracleGap: found.oracleGap[i],
       metric: (name) => of(name)(i),
@@ -35,20 +36,16 @@ function comparison(pairs, i, j) {
 }
 
 function overviewScore(section, id, rule) {
-  const i = section.entries.indexOf(id);
+  section.places ||= new Map(section.entries.map((entry, i) => [entry, i]));
+  const i = section.places.get(id);
   const { mean, half, rank } = section.scores[rule];
-  return i < 0 ? null : { section, mean: mean[i], half: half[i], rank: rank[i] };
+  return i === undefined ? null : { section, mean: mean[i], half: half[i], rank: rank[i] };
 }
 
 function overviewRows(sections, state) {
   const ids = [...new Set(sections.flatMap((section) => section.entries))].filter((id) => isShown(state, index.methods[id]));
-  const places = sections.map((section) => new Map(section.entries.map((id, i) => [id, i])));
   return ids.map((id) => {
-    const scores = sections.map((section, s) => {
-      const i = places[s].get(id);
-      const found = section.scores[state.rule];
-      return i === undefined ? null : { mean: found.mean[i], half: found.half[i], rank: found.rank[i] };
-    });
+    const scores = sections.map((section) => overviewScore(section, id, state.rule));
     const ranks = scores.filter((score) => score && known(score.rank)).map((score) => score.rank[0]);
     const means = scores.filter((score) => score && known(score.mean)).map((score) => score.mean);
     return {
@@ -100,27 +97,34 @@ async function sectionView(section, state) {
   const part = await load(section.id);
   const rows = rowsOf(section, part, state);
   announce(rows.length, part.entries.length);
+  rows.sort((a, b) => (b.mean ?? -1) - (a.mean ?? -1));
   const relatives = index.sections.filter((s) => s.task === section.task && s.data === section.data && s.protocol === section.protocol);
   const several = index.sections.filter((s) => s.protocol === state.protocol).length > 1;
   return [
     h("nav", { class: "crumbs", "aria-label": "Where you are" }, several ? [h("a", { href: linkTo({ task: "", rho: "", data: "", sort: "" }) }, "All settings"), " › "] : null, section.task),
-    h("h2", null, `${words(section.task)}, ${levelText(section.rho)}`),
+    h("h2", null, `${words(section.task)}, ${shortName(section)}`),
     h("p", { class: "meta" }, `Protocol ${section.protocol}; ${Object.entries(section.params).map(([name, value]) => `${words(name)} ${value}`).join(", ") || "no parameters"}; seeds ${section.seeds.join(", ")}. Score: ${words(section.headline)}, ${index.metrics[section.headline]}.`),
     h("section", { class: "answers", "aria-label": "At a glance" }, sectionAnswers(rows, section, state)),
     rows.length ? table(rows, sectionColumns(rows, section), state, { caption: `Methods on ${words(section.task)}, ${shortName(section)}`, sort: "-score" }) : h("p", { class: "card" }, "No method passes the filter."),
-    sectionNotes(part),
+    sectionNotes(part, section, state),
     h("section", { class: "charts", "aria-label": "Charts" },
       rhoCurves(relatives, rows, state, section), sparsityChart(rows, section), alignmentChart(rows, section), costChart(rows, section, state),
-      gammaSweeps(rows, section), pairTable(rows, section), layerTable(rows), pictures(rows)),
+      gammaSweeps(rows, section), pairTable(rows, section), layerTable(rows), knowledgeTable(rows), gradCam(rows)),
     part.published.length ? h("details", { class: "card" }, h("summary", null, `${plural(part.published.length, "published number")} for this setting`), publishedTable(part.published, "Published numbers, as their sources give them; never mixed into ours")) : null,
   ];
 }
 
-function sectionNotes(part) {
+/** Rules by which the methods of a section have scores; a task without bias labels has not all of them. */
+const usableRules = (section) => index.rules.map((rule) => rule.name).filter((name) => section.scores[name].mean.some(known));
+
+function sectionNotes(part, section, state) {
+  const usable = usableRules(section);
   const notes = Object.entries(part.notApplicable).map(([method, reason]) => `${method} is not applicable here: ${reason}.`);
   if (part.departures.length) notes.push(`Published numbers were measured under other conditions; here: ${part.departures.join("; ")}.`);
   if (part.unequalBudgets) notes.unshift("Methods were tuned with different budgets; the notes beside them say how.");
-  return notes.map((note) => h("p", { class: "hint" }, note));
+  const others = !usable.length || usable.includes(state.rule) ? null : h("p", { class: "hint" },
+    `The rule ${state.rule} does not apply to this task. Look at it by `, usable.map((rule, i) => [i ? ", " : "", h("a", { href: linkTo({ rule }) }, rule)]), ".");
+  return [others, notes.map((note) => h("p", { class: "hint" }, note))];
 }
 
 function overview(sections, state) {

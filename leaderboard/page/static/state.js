@@ -76,9 +76,14 @@ const labelOf = (method) => (method.variant ? `${method.method} (${method.varian
 function colourOf(method) {
   if (method.role === "baseline") return "var(--baseline)";
   if (method.role === "control") return "var(--control)";
-  const names = [...new Set(Object.values(index.methods).filter((m) => m.role === "method").map((m) => m.method))].sort();
-  return `var(--c${names.indexOf(method.method) % 8})`;
+  if (!colours) {
+    const names = [...new Set(Object.values(index.methods).filter((m) => m.role === "method").map((m) => m.method))].sort();
+    colours = new Map(names.map((name, i) => [name, `var(--c${i % 8})`]));
+  }
+  return colours.get(method.method);
 }
+
+let colours = null;
 
 const SUPERVISION = {
   none: { shape: "circle", short: "none", text: "biased images and targets only" },

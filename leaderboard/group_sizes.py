@@ -1,0 +1,115 @@
+"""How many samples of each (y, b) a test split has: what the counts of every honest record must add up to."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+import numpy as np
+
+from benchmark.cell import Cell, task_of
+from benchmark.counts import Groups, IntArray, PackedCounts
+from benchmark.errors import DataMissingError, ResultCorruptError
+from benchmark.rows import canonical
+from benchmark.task import groups_of
+from leaderboard.table import MOST_BYTES, MOST_ROWS
+
+MOST_BUILT = 100
+"""Test splits that are built for one submission: building takes time, and parameters may take endless values."""
+Kind = tuple[str, int, str, str]
+"""What a test split depends on: task, its version and parameters, protocol. Not rho, not the seed, not the method."""
+
+
+class GroupSizes(Protocol):
+    """Something that knows sizes of test splits."""
+
+    def of(self, cell: Cell) -> IntArray | None:
+        """Samples per (y, b): (C, B); ``None`` if it does not know."""
+
+
+def kind_of(cell: Cell) -> Kind:
+    """What the cell's test split depends on."""
+    return cell.task, cell.task_version, canonical(cell.task_params), canonical(cell.protocol)
+
+
+@dataclass
+class BuiltSizes:
+    """Sizes from test splits built here, as far as their data are here.
+
+    Attributes:
+        root: Folder that holds the data sets.
+    """
+
+    root: Path
+    _known: dict[Kind, IntArray | None] = field(default_factory=dict)
+
+    def of(self, cell: Cell) -> IntArray | None:
+        """Build the cell's test split, once for each kind, and count its groups; ``None`` if its data are missing."""
+        kind = kind_of(cell)
+        if kind not in self._known and len(self._known) < MOST_BUILT:
+            try:
+                self._known[kind] = self._count(cell)
+            except (DataMissingError, ImportError):
+                self._known[kind] = None
+        return self._known.get(kind)
+
+    def _count(self, cell: Cell) -> IntArray:
+        task = task_of(cell)
+        split = task.split("test", cell.setting(self.root))
+        groups = groups_of(task)
+        combination = np.zeros(len(split), dtype=np.int64)
+        for bias, column in zip(task.biases, split.b.T, strict=True):
+            combination = combination * bias.values + column
+        table = np.zeros(groups.shape[:2], dtype=np.int64)
+        np.add.at(table, (split.y, combination), 1)
+        return table
+
+
+class TableSizes:
+    """Sizes from the counts in an existing results table."""
+
+    def __init__(self, path: Path) -> None:
+        """Read a results table that is trusted to be right, though not to be small.
+
+        Raises:
+            ResultCorruptError: It is not such a table.
+        """
+        self._known: dict[Kind, IntArray] = {}
+        for row in _rows(path):
+            kind = (row["task"], row["task_version"], row["task_params"], row["protocol_settings"])
+            if kind not in self._known and row["counts"] is not None:
+                self._known[kind] = _sizes(row, path)
+
+    def of(self, cell: Cell) -> IntArray | None:
+        """The sizes in the table."""
+        return self._known.get(kind_of(cell))
+
+
+COLUMNS = ["task", "task_version", "task_params", "protocol_settings", "groups", "counts"]
+
+
+def _rows(path: Path) -> Any:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path) as file:
+            size = sum(file.metadata.row_group(i).total_byte_size for i in range(file.num_row_groups))
+            if file.metadata.num_rows > MOST_ROWS or size > MOST_BYTES:
+                raise ResultCorruptError(f"{path} is larger than any results table that is read")
+            for batch in file.iter_batches(batch_size=1024, columns=COLUMNS):
+                yield from batch.to_pylist()
+    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+        raise ResultCorruptError(f"cannot read the results table {path}: {error}") from error
+
+
+def _sizes(row: dict[str, Any], path: Path) -> IntArray:
+    try:
+        groups = msgspec.json.decode(row["groups"], type=Groups)
+        packed = PackedCounts((1, *groups.shape), row["counts"])
+        return np.asarray(packed.unpack()[0].sum(-1), dtype=np.int64)
+    except (msgspec.DecodeError, ValueError, TypeError, zlib.error) as error:
+        raise ResultCorruptError(f"{path} has counts that cannot be read: {error}") from error

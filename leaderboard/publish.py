@@ -1,0 +1,168 @@
+"""A folder ready to be published: the page, the table, the leaderboard, and what one must know to use them."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from benchmark.aggregate import COLUMNS
+from benchmark.errors import ConfigError
+from benchmark.files import atomic_path, write_atomic
+from benchmark.registry import SOURCES
+from leaderboard import csv_tables, latex, markdown
+from leaderboard.board import Board, read_board
+from leaderboard.content import document, overview
+from leaderboard.dictionary import dictionary_document
+from leaderboard.document import Block, Bullets, Code, Heading, Paragraph, Spans
+from leaderboard.page import build
+from leaderboard.references import read_references
+from leaderboard.scrub import without_paths
+
+DOWNLOADS = {
+    "LEADERBOARD.md": "the leaderboard as text",
+    "results.parquet": "all results, one row per cell and selection rule",
+    "tables/": "the tables as CSV",
+    "LEADERBOARD.tex": "the tables as LaTeX",
+    "DATA_DICTIONARY.md": "the columns of the results",
+    "PROVENANCE.json": "which code, which machines, checksums",
+    "LICENCES.md": "of results, code and data sets",
+}
+"""What lies in the folder beside the page."""
+
+
+def publish(table: Path, folder: Path, rule: str, title: str) -> None:
+    """Fill a folder; the same table gives the same files, and files of an earlier call are replaced.
+
+    Args:
+        table: The results table.
+        folder: Where to; made if it is not there.
+        rule: Selection rule by which methods are ranked.
+        title: Of page and texts.
+
+    Raises:
+        ConfigError: The folder holds other things.
+        ResultCorruptError: The table is not one.
+    """
+    _refuse_strange(folder)
+    read_board(table)  # refuses what is no table, before anything is written
+    write_scrubbed(table, folder / "results.parquet")
+    board = read_board(folder / "results.parquet")
+    blocks = document(board, rule, read_references(), title)
+    files: dict[str, bytes] = {
+        "LEADERBOARD.md": markdown.render(blocks).encode(),
+        "LEADERBOARD.tex": latex.render(blocks).encode(),
+        "DATA_DICTIONARY.md": markdown.render(dictionary_document()).encode(),
+        "LICENCES.md": markdown.render(_licences()).encode(),
+        "PROVENANCE.json": _provenance(board, (folder / "results.parquet").read_bytes(), rule),
+        "README.md": _card(board, rule, title).encode(),
+        ".nojekyll": b"",  # GitHub Pages: serve the files as they are
+    }
+    files |= {f"tables/{name}": text.encode() for name, text in csv_tables.render(blocks).items()}
+    for name, data in files.items():
+        write_atomic(folder / name, data)
+    for path in (folder / "tables").glob("*.csv"):
+        if f"tables/{path.name}" not in files:
+            path.unlink()
+    downloads = {name: what for name, what in DOWNLOADS.items() if not name.endswith("/")}
+    build(board, folder, rule=rule, title=title, downloads=downloads)
+
+
+def write_scrubbed(table: Path, target: Path) -> None:
+    """Copy a results table, its texts of failures without absolute paths."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    content = pq.read_table(table)
+    for name in ("failure", "traceback"):
+        if name in content.column_names:
+            index = content.column_names.index(name)
+            texts = [text and without_paths(text) for text in content.column(name).to_pylist()]
+            content = content.set_column(index, content.schema.field(name), pa.array(texts, pa.string()))
+    with atomic_path(target) as temporary:
+        pq.write_table(content, temporary, compression="zstd")
+
+
+def _refuse_strange(folder: Path) -> None:
+    """Files of others are never replaced: a folder is new, empty, or one that was published before."""
+    shown = [path for path in folder.iterdir() if not path.name.startswith(".")] if folder.exists() else []
+    if shown and not (folder / "PROVENANCE.json").is_file():
+        raise ConfigError(f"{folder} holds other files and was not published before; name a new or an empty folder")
+
+
+def _provenance(board: Board, table: bytes, rule: str) -> bytes:
+    rows = [row for section in board.sections for entry in section.entries for row in entry.cells.values()]
+    finished = sorted(str(row["finished_at"]) for row in rows if row.get("finished_at"))
+    facts: dict[str, Any] = {
+        "table": {"sha256": hashlib.sha256(table).hexdigest(), "bytes": len(table), "columns": len(COLUMNS)},
+        "cells": {status: sum(row.get("status") == status for row in rows) for status in ("done", "failed", "missing")},
+        "stale_cells": sum(row.get("stale") is not None for row in rows),
+        "finished": {"first": finished[0], "last": finished[-1]} if finished else None,
+        "rule": rule,
+        "made_by": board.metadata.get("debias_bench.code"),
+        "ran_with": board.code,
+        "hardware": board.hardware,
+    }
+    return msgspec.json.format(msgspec.json.encode(facts), indent=2) + b"\n"
+
+
+def _licences() -> list[Block]:
+    items: list[Spans] = []
+    for name, source in SOURCES.load_all().items():
+        items.append((Code(name), f": {source.title}. {source.licence}. {source.citation} {source.url}"))
+    return [
+        Heading(1, "Licences"),
+        Paragraph(
+            (
+                "The results (all files of this folder) and the code of debias-bench are licensed under Apache-2.0. "
+                "Published numbers are quoted from the papers that are named beside them.",
+            )
+        ),
+        Paragraph(
+            (
+                "Nothing of the data sets is in here: only counts of predictions on them. Who runs the benchmark gets "
+                "the data from their owners, under the owners' terms:",
+            )
+        ),
+        Bullets(tuple(items)),
+    ]
+
+
+def _card(board: Board, rule: str, title: str) -> str:
+    """README with the header that a Hugging Face data set repository reads."""
+    head: Mapping[str, Any] = {
+        "license": "apache-2.0",
+        "pretty_name": title,
+        "tags": ["debiasing", "spurious-correlations", "benchmark", "leaderboard"],
+        "configs": [{"config_name": "results", "data_files": "results.parquet"}],
+    }
+    files = tuple((Code(name), f": {what}") for name, what in {"index.html": "the page", **DOWNLOADS}.items())
+    blocks: list[Block] = [
+        Heading(1, title),
+        Paragraph(
+            (
+                "Biased tasks x debiasing methods, run by debias-bench in one harness: methods get exactly the data "
+                "that they declare, every state they offer is scored, and ranks say how sure they are. Open ",
+                Code("index.html"),
+                " for the page.",
+            )
+        ),
+        *overview(board, rule),
+        Heading(2, "Files"),
+        Bullets(files),
+    ]
+    return f"---\n{_yaml(head)}---\n\n{markdown.render(blocks)}"
+
+
+def _yaml(value: Mapping[str, Any]) -> str:
+    from ruamel.yaml import YAML
+
+    writer = YAML(typ="safe", pure=True)
+    writer.default_flow_style = False
+    stream = io.StringIO()
+    writer.dump(value, stream)
+    return stream.getvalue()

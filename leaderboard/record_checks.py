@@ -1,0 +1,182 @@
+"""Checks of one record: that its cell is one of ours, and that what it tells can be what the cell gave."""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmark.cell import ENGINE_VERSION, Cell, as_dict, method_of, supervision_of, task_of
+from benchmark.counts import IntArray, PackedCounts
+from benchmark.errors import DebiasBenchError, UnknownNameError
+from benchmark.protocol import PROTOCOLS
+from benchmark.record import SCHEMA_VERSION, Record
+from benchmark.registry import METHODS, TASKS
+from benchmark.task import EVALUATED, groups_of
+
+MOST_CANDIDATES = 10_000
+MOST_COUNTS_BYTES = 256 * 2**20
+"""Of the counts of a split, unpacked."""
+
+
+def check_cell(record: Record) -> Iterator[str]:
+    """What is wrong with the cell: its key, its versions, its budget, its parameters."""
+    cell = record.cell
+    if record.schema != SCHEMA_VERSION:
+        yield f"layout {record.schema} of records, expected {SCHEMA_VERSION}"
+    if cell.key != record.key:
+        yield f"its key belongs to another cell: the cell it holds has {cell.key}"
+    if cell.engine_version != ENGINE_VERSION:
+        yield f"harness version {cell.engine_version}, expected {ENGINE_VERSION}"
+    if cell.seed < 0:
+        yield f"seed {cell.seed}, expected 0 or more"
+    if PROTOCOLS.get(cell.protocol.name) != cell.protocol:
+        yield (
+            f"protocol {cell.protocol.name!r} with settings that are not those of a protocol here: an unequal budget"
+        )
+    yield from _check_task(cell)
+    yield from _check_method(cell)
+    if not isinstance(record.environment.get("code"), str):
+        yield "it does not say which code made it (environment.code)"
+    if not _is_time(record.finished_at):
+        yield f"finished_at is {record.finished_at!r}, expected a time in ISO 8601"
+
+
+def _check_task(cell: Cell) -> Iterator[str]:
+    try:
+        kind = TASKS.get(cell.task)
+        task = task_of(cell)
+    except DebiasBenchError as error:
+        yield str(error)
+        return
+    if cell.task_version != kind.version:
+        yield f"task version {cell.task_version}, expected {kind.version}"
+    if as_dict(task.params) != cell.task_params or kind.resolve(task.params, Path(), cell.protocol) != task.params:
+        yield "the task's parameters are not all given, or not resolved (such as source: auto)"
+    problem = kind.check_rho(cell.rho)
+    if problem is not None:
+        yield problem
+
+
+def _check_method(cell: Cell) -> Iterator[str]:
+    try:
+        kind = METHODS.get(cell.method)
+    except UnknownNameError:
+        return  # a warning for all its records together
+    except DebiasBenchError as error:
+        yield str(error)
+        return
+    try:
+        method, task = method_of(cell), task_of(cell)
+    except DebiasBenchError as error:
+        yield str(error)
+        return
+    if cell.method_version != kind.version:
+        yield f"method version {cell.method_version}, expected {kind.version}"
+    if as_dict(method.params) != cell.params:
+        yield "the method's parameters are not all given"
+    reason = method.not_applicable(task)
+    if reason is not None:
+        yield f"the method cannot run on the task: {reason}"
+    if method.upstream().keys() != cell.upstream.keys():
+        yield f"it starts from {sorted(cell.upstream)}, expected {sorted(method.upstream())}"
+
+
+def check_outcome(record: Record, sizes: IntArray | None) -> Iterator[str]:
+    """What is wrong with the result of a cell that is right.
+
+    Args:
+        record: The record.
+        sizes: Samples per (y, b) of its test split: (C, B); ``None`` if not known.
+    """
+    if record.status == "failed":
+        if record.failure is None or not record.failure.reason.strip():
+            yield "it failed, and says no reason"
+        if record.counts or record.candidates:
+            yield "it failed, and has counts or candidates"
+        return
+    task = task_of(record.cell)
+    if record.failure is not None:
+        yield "it is done, and has a reason of failure"
+    if record.groups != groups_of(task):
+        yield "the axes of its counts (classes, biases) are not those of the task"
+        return
+    yield from _check_supervision(record)
+    yield from _check_candidates(record)
+    for name, value in vars(record.resources).items():
+        if not math.isfinite(value) or value < 0:
+            yield f"{name} is {value}, expected a number from 0 on"
+    expected = {split for split in EVALUATED if split in task.splits}
+    if record.counts.keys() != expected:
+        yield f"counts of {sorted(record.counts)}, expected {sorted(expected)}"
+        return
+    for split in sorted(expected):
+        yield from _check_counts(record, split, record.counts[split], sizes if split == "test" else None)
+
+
+def _check_supervision(record: Record) -> Iterator[str]:
+    if record.supervision is None:
+        yield "it does not say its supervision"
+        return
+    try:
+        expected = supervision_of(record.cell)
+    except DebiasBenchError:
+        return
+    if record.supervision != expected:
+        yield f"supervision {record.supervision}, expected {expected}"
+
+
+def _check_candidates(record: Record) -> Iterator[str]:
+    candidates = record.candidates
+    if not 1 <= len(candidates) <= MOST_CANDIDATES:
+        yield f"{len(candidates)} candidates, expected 1 to {MOST_CANDIDATES}"
+    if not any(candidate.selectable for candidate in candidates):
+        yield "none of its candidates may be selected"
+    if len({candidate.label for candidate in candidates}) != len(candidates):
+        yield "two of its candidates have the same label"
+    for candidate in candidates:
+        if not 0 <= candidate.sparsity <= 1:
+            yield f"candidate {candidate.label!r} has sparsity {candidate.sparsity}, expected 0 to 1"
+        if candidate.macs < 0:
+            yield f"candidate {candidate.label!r} has {candidate.macs} multiply-accumulates"
+        if any(value is not None and not math.isfinite(value) for value in candidate.info.values()):
+            yield f"candidate {candidate.label!r} tells a number that is not finite"
+
+
+def _check_counts(record: Record, split: str, packed: PackedCounts, sizes: IntArray | None) -> Iterator[str]:
+    assert record.groups is not None
+    shape = (len(record.candidates), *record.groups.shape)
+    if packed.shape != shape:
+        yield f"counts of {split} have shape {packed.shape}, expected {shape}"
+        return
+    if 4 * math.prod(shape) > MOST_COUNTS_BYTES:
+        yield f"counts of {split} take {4 * math.prod(shape)} bytes, at most {MOST_COUNTS_BYTES} are read"
+        return
+    try:
+        totals = packed.unpack().sum(-1)
+    except (ValueError, zlib.error) as error:
+        yield f"counts of {split} cannot be unpacked: {error}"
+        return
+    if not totals[0].any():
+        yield f"counts of {split} are all 0"
+    elif (totals != totals[0]).any():
+        yield f"counts of {split} add up to other samples for one candidate than for another"
+    elif sizes is not None and not np.array_equal(totals[0], sizes):
+        y, b = (int(i) for i in np.argwhere(totals[0] != sizes)[0])
+        yield (
+            f"counts of {split} add up to {int(totals[0].sum())} samples, {int(totals[0, y, b])} of them with y={y}, "
+            f"b={b}; the split has {int(sizes.sum())}, {int(sizes[y, b])} of them"
+        )
+
+
+def _is_time(text: Any) -> bool:
+    try:
+        datetime.fromisoformat(text)
+    except (ValueError, TypeError):
+        return False
+    return True
