@@ -72,7 +72,17 @@ class Checkpoint:
         return self._phases.get(phase)
 
     def store(self, phase: str, progress: dict[str, Any]) -> None:
-        """Remember the progress of a phase, and write it down if a save is due or a stop was asked for."""
+        """Remember the progress of a phase, and write it down if a save is due or a stop was asked for.
+
+        Raises:
+            RuntimeError: Another phase is in progress: what is known of it may have changed since its last epoch.
+        """
+        open_phases = [name for name, known in self._phases.items() if name != phase and not known["ended"]]
+        if open_phases:
+            raise RuntimeError(
+                f"phase {phase!r} runs before {open_phases[0]!r} has ended: phases may not be nested, "
+                "and one is left early by Epochs.stop(), not by break"
+            )
         self._phases[phase] = progress
         stop = self.should_stop()
         if stop or time.monotonic() - self._saved_at >= self.every:
@@ -121,11 +131,12 @@ class Epochs:
             yield done + 1
             done += 1
             self._report(self._phase, done, self._total)
-            state = _capture(self._state)
-            if done == self._total or self._stopped:
+            state, ended = _capture(self._state), done == self._total or self._stopped
+            if ended:
                 state = copy.deepcopy(state)  # later phases may go on training the same tensors
             progress = {
                 "done": done,
+                "ended": ended,
                 "stopped": self._stopped,
                 "state": state,
                 "random": global_random_state(),

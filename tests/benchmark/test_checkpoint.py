@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import random
 from pathlib import Path
 from typing import Any
@@ -37,8 +38,10 @@ class Trainer:
                 nn.Flatten(), nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.5), nn.Linear(8, 2)
             )
             first = self._phase("first", network, torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9))
+            between = copy.deepcopy(network.state_dict())  # what a method may look at, also when it resumes later
             second = self._phase("second", network, torch.optim.Adam(network.parameters(), lr=0.01))
-            return {"network": network.state_dict(), "first": first, "second": second, "next": float(torch.rand(()))}
+            states = {"between": between, "network": network.state_dict()}
+            return {**states, "first": first, "second": second, "next": float(torch.rand(()))}
 
     def _phase(self, name: str, network: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=EPOCHS)
@@ -181,6 +184,23 @@ def test_a_phase_that_stops_early_stays_stopped(tmp_path: Path) -> None:
     with pytest.raises(Interrupted):
         run(3)  # in the second phase
     assert run(None) == [("second", 2)]
+
+
+@pytest.mark.parametrize("nested", [True, False])
+def test_a_phase_that_begins_inside_another_one_is_an_error(tmp_path: Path, nested: bool) -> None:
+    """Its saves would hold a state of the outer one that is neither that of the last epoch nor of this one."""
+    checkpoint = Checkpoint(tmp_path / "checkpoint.pt")
+
+    def run() -> None:
+        for epoch in checkpoint.epochs("outer", 3, {}, lambda *_: None):
+            if epoch == 2:
+                if not nested:
+                    break
+                list(checkpoint.epochs("inner", 2, {}, lambda *_: None))
+        list(checkpoint.epochs("after", 2, {}, lambda *_: None))
+
+    with pytest.raises(RuntimeError, match=r"runs before 'outer' has ended: .*left early by Epochs.stop\(\), not"):
+        run()
 
 
 def test_a_full_disk_keeps_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

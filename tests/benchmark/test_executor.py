@@ -20,7 +20,7 @@ from benchmark.executor import Event, ResultsUnwritableError, WorkersDieError, e
 from benchmark.planner import make_plan
 from benchmark.record import Record
 from benchmark.registry import load_plugin_file
-from benchmark.serve import Options
+from benchmark.serve import Options, _check_device
 from benchmark.stopping import Stop
 from benchmark.store import Store
 
@@ -158,7 +158,7 @@ class TestDeath:
         cells = cells_of({"name": "toy_bad_start", "params": {"how": "kill"}})
         run_cells(cells, tmp_path / "results", 1)
         reasons = {r.cell.method: r.failure.reason for r in records(tmp_path / "results").values() if r.failure}
-        assert reasons["toy_bad"].startswith("poisoned: 3 workers died with this cell")
+        assert reasons["toy_bad"] == "poisoned: 3 workers died with this cell, the last one: killed by SIGKILL"
         assert reasons["toy_bad_start"].startswith("upstream failed: toy rho 0.9 toy_bad seed 0")
 
     def test_workers_killed_at_random_lose_nothing(
@@ -189,14 +189,17 @@ class TestDeath:
         assert any(event.kind == "died" for event in events)
         assert [r.status for r in records(results).values()] == ["done"] * 12
 
-    def test_workers_whose_device_does_not_work_are_an_error_and_no_cell_is_blamed(
-        self, cells_of: CellsOf, tmp_path: Path
+    def test_workers_that_cannot_start_are_an_error(
+        self, cells_of: CellsOf, run_cells: RunCells, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        plan = make_plan(cells_of("toy_erm"), Store(tmp_path / "results"))
-        options = Options(tmp_path / "results", tmp_path, jobs=1, device="cuda:99")
+        monkeypatch.setattr(executor, "serve", len)  # a process that ends with an error at once
         with pytest.raises(WorkersDieError, match=r"die before they start on a cell \(exit code 1\); run with --j"):
-            list(execute(plan, options))
-        assert Store(tmp_path / "results").failed() == set()
+            run_cells(cells_of("toy_erm"), tmp_path / "results", 2)
+        assert not (tmp_path / "results" / "failures").exists()
+
+    def test_a_worker_whose_device_does_not_work_ends_before_its_first_cell(self) -> None:
+        with pytest.raises((RuntimeError, AssertionError)):
+            _check_device("cuda:99")
 
     def test_a_plugin_that_cannot_be_loaded_by_workers_fails_the_cells_that_need_it(
         self, cells_of: CellsOf, toy_plugin: Path, records: Records, tmp_path: Path

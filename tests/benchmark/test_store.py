@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import msgspec
 import numpy as np
 import pytest
 
@@ -195,7 +194,6 @@ class TestManyRecords:
             path = store.failure_path(key) if i % 10 == 0 else store.record_path(key)
             with open(path, "wb") as file:  # noqa: PTH123
                 file.write(b'{"no": "record"' if i % 100 == 1 else b'{"no": "record"}\n')
-        monkeypatch.setattr(msgspec.json, "decode", None)
         monkeypatch.setattr("benchmark.store._decoder", None)
         assert store.failed() == set(keys[::10])
         assert store.finished() == {key for i, key in enumerate(keys) if i % 10 and i % 100 != 1}

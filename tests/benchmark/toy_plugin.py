@@ -110,7 +110,7 @@ class ToyParams:
 
     Attributes:
         epochs: To train; ``None`` trains the reference.
-        pause: Seconds to sleep in every epoch.
+        pause: Seconds to sleep in every epoch, unless the environment says TOY_HURRY.
         log: A file that gets a line at every start of the method.
     """
 
@@ -150,7 +150,8 @@ class ToyErm(Method):
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()
-            time.sleep(self.params.pause)
+            if "TOY_HURRY" not in os.environ:
+                time.sleep(self.params.pause)
             if epoch % max(1, epochs // 3) == 0 or epoch == epochs:
                 run.offer(network, f"epoch {epoch}", loss=loss.detach())
 
