@@ -67,6 +67,7 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "evaluate_seconds": ("float64", "wall time scoring candidates"),
     "resumed": ("bool", "whether the cell went on from a checkpoint; then the times cover its last part only"),
     "peak_memory_bytes": ("int64", "peak resident memory of the worker"),
+    "diagnostics": ("string", "results of the diagnostics of the cell's last candidate by name, JSON; null if none"),
     "code": ("string", "version of the code that ran the cell"),
     "hardware": ("string", "processor or device that ran the cell"),
     "environment": ("string", "versions, machine, device and threads of the worker, without the host's name; JSON"),

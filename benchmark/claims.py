@@ -12,7 +12,7 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -162,6 +162,12 @@ class Claims:
                     path.unlink(missing_ok=True)
         path, owner = max(held, key=lambda pair: pair[1].since)
         return path.name, owner
+
+    def drop_dead(self, keys: Container[str]) -> None:
+        """Remove claims of dead workers on these cells, which nobody will claim again."""
+        for path, _ in self._owners():
+            if path.name in keys and self._is_stale(path):
+                path.unlink(missing_ok=True)
 
     def _owners(self) -> Iterator[tuple[Path, Owner]]:
         for path in sorted(self._folder.iterdir()) if self._folder.is_dir() else ():

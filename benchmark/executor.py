@@ -6,7 +6,7 @@ import multiprocessing
 import os
 import signal
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -24,6 +24,7 @@ from benchmark.planner import Plan
 from benchmark.serve import Options, make_worker, serve
 from benchmark.stopping import Stop, stopped_by_signals, warnings_held_back
 from benchmark.store import Store
+from benchmark.tidy import tidy
 from benchmark.worker import POISON_LIMIT, Outcome
 
 BUSY_POLL_SECONDS = 0.5
@@ -76,6 +77,8 @@ def execute(plan: Plan, options: Options, stop: Stop | None = None) -> Iterator[
         ResultsUnwritableError: The disk is full, say.
         WorkersDieError: Worker processes die before they start on a cell.
     """
+    with suppress(OSError):  # a folder that may not be written will be said where it matters
+        tidy(Store(options.results))
     if options.jobs == 0:
         return _in_process(plan, options, stop or Stop())
     return _Pool(plan, options, stop or Stop()).run()
@@ -83,17 +86,22 @@ def execute(plan: Plan, options: Options, stop: Stop | None = None) -> Iterator[
 
 def _in_process(plan: Plan, options: Options, stop: Stop) -> Iterator[Event]:
     worker = make_worker(options, options.devices[0], None, lambda: stop.asked)
+    waiting, busy = deque(plan.to_run), 0
     with stopped_by_signals(stop):
-        for cell in plan.to_run:
-            began = time.monotonic()
+        while waiting and not stop.asked:
+            cell, began = waiting.popleft(), time.monotonic()
             try:
-                while (outcome := worker.attempt(cell)) == "busy" and not stop.asked:
-                    time.sleep(BUSY_POLL_SECONDS)
+                outcome = worker.attempt(cell)
             except OSError as error:
                 raise ResultsUnwritableError(options.results, error) from error
-            yield Event(cell, outcome, time.monotonic() - began)
-            if stop.asked:
-                return
+            if outcome != "busy":
+                busy = 0
+                yield Event(cell, outcome, time.monotonic() - began)
+                continue
+            waiting.append(cell)
+            busy += 1
+            if busy >= len(waiting):  # all that is left
+                time.sleep(BUSY_POLL_SECONDS)
 
 
 @dataclass
@@ -120,6 +128,7 @@ class _Pool:
         self._stop = stop
         self._deaths_at_start = 0
         self._ended: dict[int, str] = {}
+        self._too_large: Counter[str] = Counter()
 
     def run(self) -> Iterator[Event]:
         try:
@@ -224,15 +233,21 @@ class _Pool:
         return BUSY_POLL_SECONDS if self._options.memory_bytes is None else MEMORY_POLL_SECONDS
 
     def _watch_memory(self) -> None:
-        """End the largest worker if all together hold too much."""
+        """End the largest worker if all together hold too much, but let one write down that its cell has failed."""
         if self._options.memory_bytes is None:
             return
-        workers = {hand.process.pid: hand for hand in self._busy() if hand.process.pid}
-        found = largest_of_too_large(workers, self._options.memory_bytes)
+        workers = {
+            hand.process.pid: (hand.process, hand.cell.key)
+            for hand in self._hands
+            if hand.cell is not None and hand.process.pid and self._too_large[hand.cell.key] < POISON_LIMIT
+        }
+        found = largest_of_too_large(workers.keys() - self._ended.keys(), self._options.memory_bytes)
         if found is not None:
             pid, cause = found
             self._ended[pid] = cause
-            workers[pid].process.kill()
+            process, key = workers[pid]
+            self._too_large[key] += 1
+            process.kill()
 
     def _tell_to_stop(self) -> None:
         for hand in self._busy():

@@ -47,7 +47,7 @@ def make_plan(cells: Iterable[Cell], store: Store) -> Plan:
     def add(cell: Cell) -> None:
         if cell.key in to_run:
             return
-        starts = [start for start in upstream_cells(cell).values() if store.artifact(start.key) is None]
+        starts = [start for start in upstream_cells(cell).values() if not store.has_artifact(start.key)]
         for start in starts:
             if start.key not in failed:
                 add(start)

@@ -111,6 +111,7 @@ def _measured(record: Record) -> dict[str, Any]:
         "peak_memory_bytes": resources.peak_memory_bytes,
         "parameters": resources.parameters,
         "macs": resources.macs,
+        "diagnostics": canonical(record.diagnostics) if record.diagnostics else None,
     }
 
 

@@ -121,6 +121,10 @@ class Store:
         """The file of a cell's artifact, if it is there."""
         return next(iter(sorted(self.artifact_folder(key).glob(f"{key}.*.safetensors"))), None)
 
+    def has_artifact(self, key: str) -> bool:
+        """Whether a finished cell's artifact is there; without its record, its worker died before it had finished."""
+        return self.state(key) == "done" and self.artifact(key) is not None
+
     def artifact_folder(self, key: str) -> Path:
         """Where the artifact of a cell belongs."""
         return self.root / "artifacts" / key[:2]

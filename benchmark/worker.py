@@ -126,10 +126,10 @@ class Worker:
         from benchmark.checkpoint import Interrupted
 
         while True:
-            path = self.store.artifact(start.key)
-            if path is not None:
+            state, path = self.store.state(start.key), self.store.artifact(start.key)
+            if state == "done" and path is not None:
                 return load_artifact(path, start.key)
-            if self.store.state(start.key) == "failed":
+            if state == "failed":
                 raise UpstreamError(f"{start.title} ({start.key}) has failed; mend it, then run with --retry-failed")
             if self.should_stop():
                 raise Interrupted(f"stopped while waiting for {start.title}")
@@ -138,14 +138,14 @@ class Worker:
                 time.sleep(UPSTREAM_POLL_SECONDS)
                 continue
             with claim:
-                if self.store.artifact(start.key) is not None:
+                if self.store.has_artifact(start.key):
                     continue
                 outcome = self._run(start, claim)
             if outcome == "interrupted":
                 raise Interrupted(f"stopped while making {start.title}")
             if outcome == "failed":
                 raise UpstreamError(f"{start.title} ({start.key}) has failed; mend it, then run with --retry-failed")
-            if self.store.artifact(start.key) is None:
+            if not self.store.has_artifact(start.key):
                 raise UpstreamError(f"{start.title} leaves no artifact; {start.method} must set keeps_artifact")
 
     def _claims(self) -> Claims:

@@ -13,6 +13,8 @@ START_SECONDS = 60.0
 """From the start of a job to its first cell: modules, imports over a network file system."""
 SAFETY = {True: 1.5, False: 3.0}
 """A job asks for this many times what its cells are estimated to take: measured, guessed."""
+LEAST_GUESSED_MINUTES = 60
+"""Of a job with guessed times: one epoch has to fit in it, however wrong the guess."""
 MAX_GROUPS = 50
 """Arrays that wait for different jobs; each is a call of sbatch."""
 
@@ -39,6 +41,7 @@ class Pack:
     def minutes(self, signal_seconds: int, longest: int) -> int:
         """The wall time that its job asks for: rounded up coarsely, so that few arrays are needed."""
         needed = (START_SECONDS + SAFETY[self.measured] * self.seconds + signal_seconds) / 60
+        needed = needed if self.measured else max(needed, LEAST_GUESSED_MINUTES)
         grain = 10 if needed <= 60 else 30 if needed <= 360 else 120
         return min(math.ceil(needed / grain) * grain, longest)
 

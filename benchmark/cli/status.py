@@ -34,8 +34,8 @@ class Overview:
         failed: Why, for failed cells.
         not_applicable: What sweeps left out: task, method, reason.
         codes: How many finished cells each version of the code made.
-        seconds_left: Estimated work on what is neither done nor failed, in seconds of one worker.
-        guessed: Whether any of that is a guess.
+        seconds_left: Estimated work on what is neither done nor failed, by key, in seconds of one worker.
+        guessed: For which of these it is a guess.
     """
 
     cells: dict[str, Cell]
@@ -45,8 +45,8 @@ class Overview:
     failed: dict[str, str]
     not_applicable: list[tuple[str, str, str]]
     codes: dict[str, int]
-    seconds_left: float
-    guessed: bool
+    seconds_left: dict[str, float]
+    guessed: set[str]
 
     def count(self, state: CellState) -> int:
         """How many cells are in a state."""
@@ -98,16 +98,19 @@ def look(store: Store, digests: Digests, queued: Mapping[str, str]) -> Overview:
 
 def _left(
     states: Mapping[str, CellState], cells: Mapping[str, Cell], running: Mapping[str, Owner], estimates: Estimates
-) -> tuple[float, bool]:
-    """Work that is left, and whether any of it is a guess. Which device it will run on is not known: the slower."""
-    total, guessed, now = 0.0, False, time.time()
+) -> tuple[dict[str, float], set[str]]:
+    """Work that is left of each cell, and where it is a guess. Where both CPU and GPU were timed, the CPU counts."""
+    left: dict[str, float] = {}
+    guessed: set[str] = set()
+    now = time.time()
     for key, state in states.items():
         if state in ("running", "queued", "missing"):
             estimate = max((estimates.of(cells[key], device) for device in ("cpu", "cuda")), key=lambda e: e.measured)
             spent = now - running[key].since if key in running else 0.0
-            total += max(0.0, estimate.seconds - spent)
-            guessed |= not estimate.measured
-    return total, guessed
+            left[key] = max(0.0, estimate.seconds - spent)
+            if not estimate.measured:
+                guessed.add(key)
+    return left, guessed
 
 
 def _reason(store: Store, key: str) -> str:
@@ -124,8 +127,15 @@ def as_json(found: Overview) -> dict[str, Any]:
     return {
         "cells": [{"task": task, "method": method, **counts} for (task, method), counts in _table(found).items()],
         "running": [
-            {"key": key, "title": o.title, "host": o.host, "seconds": now - o.since, "progress": o.progress}
-            for key, o in found.running.items()
+            {
+                "key": key,
+                "title": owner.title,
+                "host": owner.host,
+                "seconds": now - owner.since,
+                "progress": owner.progress,
+                "seconds_left": None if key in found.guessed else found.seconds_left.get(key),
+            }
+            for key, owner in found.running.items()
         ],
         "failed": [
             {"key": key, "title": found.cells[key].title, "reason": reason} for key, reason in found.failed.items()
@@ -135,8 +145,8 @@ def as_json(found: Overview) -> dict[str, Any]:
         ],
         "not_applicable": [{"task": t, "method": m, "reason": reason} for t, m, reason in found.not_applicable],
         "codes": found.codes,
-        "seconds_left": found.seconds_left,
-        "guessed": found.guessed,
+        "seconds_left": sum(found.seconds_left.values()),
+        "guessed": len(found.guessed),
     }
 
 
@@ -156,8 +166,10 @@ def show(found: Overview) -> None:
     click.echo(tabulate(rows, headers=["task", "method", *STATES]))
     click.echo("\n" + ", ".join(f"{found.count(state)} {state}" for state in STATES) + _time_left(found))
     now = time.time()
-    for owner in found.running.values():
-        click.echo(f"running: {owner.title} on {owner.host}, {now - owner.since:.0f} s{_progress(owner)}")
+    for key, owner in found.running.items():
+        known = key in found.seconds_left and key not in found.guessed
+        left = f", about {duration(found.seconds_left[key])} left" if known else ""
+        click.echo(f"running: {owner.title} on {owner.host}, {duration(now - owner.since)}{_progress(owner)}{left}")
     for key, reason in found.failed.items():
         click.echo(f"failed: {found.cells[key].title} ({key}): {reason}")
     if found.stale:
@@ -171,12 +183,13 @@ def show(found: Overview) -> None:
 
 
 def _time_left(found: Overview) -> str:
-    if not found.seconds_left:
+    total = sum(found.seconds_left.values())
+    if not total:
         return ""
     about = "roughly" if found.guessed else "about"
     if not found.running:
-        return f"; {about} {duration(found.seconds_left)} of work for one worker"
-    return f"; {about} {duration(found.seconds_left / len(found.running))} left for {len(found.running)} workers"
+        return f"; {about} {duration(total)} of work for one worker"
+    return f"; {about} {duration(total / len(found.running))} left for {len(found.running)} workers"
 
 
 def _progress(owner: Owner) -> str:

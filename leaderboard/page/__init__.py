@@ -19,7 +19,17 @@ from leaderboard.page.payload import parts
 from leaderboard.ranking import RANK
 from leaderboard.references import read_references
 
-SCRIPTS = ("base.js", "state.js", "plot.js", "charts.js", "answers.js", "tables.js", "details.js", "main.js")
+SCRIPTS = (
+    "base.js",
+    "state.js",
+    "plot.js",
+    "charts.js",
+    "diagnostics.js",
+    "answers.js",
+    "tables.js",
+    "details.js",
+    "main.js",
+)
 """In the order in which they are loaded."""
 STATIC = ("style.css", "theme.js", *SCRIPTS)
 

@@ -7,7 +7,6 @@ that the page stays quick however many records there are. All statistics are com
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +20,7 @@ from leaderboard.page.section import MARKS, section_part
 from leaderboard.page.values import competitor_id, entry_ids, number, section_id
 from leaderboard.ranking import LEAST_SEEDS
 from leaderboard.references import Reference
+from leaderboard.roles import role
 
 MANY_METHODS = 60
 """Above as many, averages over tasks are computed for the rule that the page opens with only."""
@@ -77,13 +77,6 @@ def suite_labels(suites: Sequence[Suite]) -> list[str]:
             label += " (other settings)"
         labels.append(label)
     return labels
-
-
-def role(method: str) -> str:
-    """``baseline``, ``control`` (what pruning does without looking at the bias), or ``method``."""
-    if method == "vanilla":
-        return "baseline"
-    return "control" if re.match(r"(random|magnitude)(_|$)", method) else "method"
 
 
 def _over_tasks(suite: Suite, rule: str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import numpy as np
 from benchmark.metrics import METRICS
 from benchmark.selection import RULES
 from leaderboard.board import Entry, Section
+from leaderboard.page.diagnostics import diagnostics_of
 from leaderboard.page.reproduce import reproduce
 from leaderboard.page.values import entry_ids, mean, number, numbers, parsed
 from leaderboard.published import claims, departures
@@ -43,7 +44,7 @@ def section_part(
                 "costs": _costs(entry),
                 "reproduce": reproduce(section, entry),
                 "notes": _notes(entry),
-                **_diagnostics(entry),
+                **diagnostics_of(entry),
             }
             for name, entry in entry_ids(section).items()
         ],
@@ -147,19 +148,6 @@ def _notes(entry: Entry) -> list[str]:
     if entry.left_out:
         notes.append(f"{entry.left_out} older records of the same cells are left out")
     return notes
-
-
-def _diagnostics(entry: Entry) -> dict[str, Any]:
-    """Pruned share per layer, averaged over seeds, and the pictures of the first seed that has them."""
-    found: dict[str, Any] = {}
-    reports = [parsed(row["diagnostics"]) for row in entry.cells.values() if row.get("diagnostics")]
-    layers = [report["pruned_per_layer"] for report in reports if report.get("pruned_per_layer")]
-    if layers:
-        found["layers"] = {name: mean(each.get(name) for each in layers) for name in layers[0]}
-    pictures = next((report["grad_cam"] for report in reports if report.get("grad_cam")), None)
-    if pictures:
-        found["pictures"] = pictures
-    return found
 
 
 def _published(reference: Reference) -> dict[str, Any]:

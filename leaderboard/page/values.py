@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from benchmark.errors import ResultCorruptError
 from leaderboard.board import Competitor, Entry, Section
 from leaderboard.statistics import FloatArray
 
@@ -34,11 +35,17 @@ def mean(values: Iterable[Any]) -> float | None:
 
 @lru_cache(maxsize=10_000)
 def parsed(text: str | None) -> dict[str, Any]:
-    """A JSON object from the table, not to be changed; empty if there is none."""
+    """A JSON object from the table, not to be changed; empty if there is none.
+
+    Raises:
+        ResultCorruptError: The text is not one.
+    """
+    if not text:
+        return {}
     try:
-        return msgspec.json.decode(text, type=dict[str, Any]) if text else {}
-    except msgspec.DecodeError:
-        return {"unreadable": text}
+        return msgspec.json.decode(text, type=dict[str, Any])
+    except msgspec.DecodeError as error:
+        raise ResultCorruptError(f"the table has {text[:80]!r} where a JSON object belongs: {error}") from error
 
 
 def competitor_id(competitor: Competitor) -> str:

@@ -21,7 +21,7 @@ from benchmark.training import cross_entropy, require_finite
 from methods.ffw import FfwParams
 from methods.shared.bias_head import BiasHead, HeadSettings, cache
 from methods.shared.gated import Gated
-from methods.shared.mask_training import train_masks
+from methods.shared.mask_training import Penalty, train_masks
 from methods.shared.schedules import Plateau, levels
 
 
@@ -82,14 +82,12 @@ def learn(run: Run, params: FfwParams, gated: Gated) -> None:
         gated.m.parameters(), lr=params.gate_learning_rate, weight_decay=params.gate_weight_decay, fused=True
     )
     temperature, order = Temperature(params, problem.protocol), run.stream("order", "masks")
-    training_b, held_out_b = labels_of(training), labels_of(held_out)
+    training_b = labels_of(training)
 
     def task_loss(logits: torch.Tensor, batch: Batch) -> torch.Tensor:
         return params.alpha * cross_entropy(logits, batch)
 
-    def penalty(z: torch.Tensor, batch: Batch) -> torch.Tensor:
-        return params.gamma * head.information(z, training_b.index_select(0, batch.index)).mean()
-
+    bias = (head, training_b, information_penalty(head, training_b, params.gamma))
     state: State = {
         "gates": gated.m,
         "optimizer": optimizer,
@@ -108,20 +106,25 @@ def learn(run: Run, params: FfwParams, gated: Gated) -> None:
             tau,
             order,
             loss=task_loss,
-            bias=(head, training_b, penalty),
+            bias=bias,
             batch_size=params.batch_size,
         )
         refine(run, params, head, cache(run, partial(gated, tau=tau), training)[0], training_b, order)
-        z, _ = cache(run, partial(gated, tau=tau), held_out)
-        with torch.no_grad():
-            information = head.information(z, held_out_b).mean()
-        require_finite(information, f"mutual information after epoch {epoch} of the masks")
-        if temperature.step(epoch, float(information)):
+        if temperature.step(epoch, held_out_information(run, gated, head, held_out, tau)):
             if temperature.finished:
                 masks.stop()
             else:
                 offer(run, gated, head, f"tau {tau:g}", tau, (training, held_out))
     offer(run, gated, head, "final", temperature.tau, (training, held_out))
+
+
+def information_penalty(head: BiasHead, labels: torch.Tensor, gamma: float) -> Penalty:
+    """The penalty: gamma times the information of the batch, averaged over the attributes of ``labels`` (N, …)."""
+
+    def penalty(z: torch.Tensor, batch: Batch) -> torch.Tensor:
+        return gamma * head.information(z, labels.index_select(0, batch.index)).mean()
+
+    return penalty
 
 
 def halves(run: Run) -> tuple[Data, Data]:
@@ -148,6 +151,15 @@ def refine(
     plateau = Plateau(protocol.epochs(params.head_patience), params.head_threshold)
     epochs = protocol.epochs(params.head_epochs)
     head.refine(z, labels, params.batch_size, order, epochs=epochs, plateau=plateau)
+
+
+@torch.no_grad()
+def held_out_information(run: Run, gated: Gated, head: BiasHead, held_out: Data, tau: float) -> float:
+    """What the head tells of b on the held-out half under the gates as they are, averaged over attributes."""
+    z, _ = cache(run, partial(gated, tau=tau), held_out)
+    information = head.information(z, labels_of(held_out)).mean()
+    require_finite(information, f"mutual information at temperature {tau:g}")
+    return float(information)
 
 
 def offer(run: Run, gated: Gated, head: BiasHead, label: str, tau: float, unbiased: tuple[Data, Data]) -> None:

@@ -8,7 +8,7 @@ import click
 
 from benchmark.cli.options import data_option, json_option, plugin_option, print_json, results_option
 from benchmark.cli.status import code_warning
-from benchmark.code import code_version
+from benchmark.code import code_root, code_version
 from benchmark.digest import Digests
 from benchmark.estimate import Estimates
 from benchmark.manifest import write_manifest
@@ -21,7 +21,7 @@ from slurm.launcher import run_here, send
 from slurm.prepare import Prepared, prepare
 from slurm.profile import Profile, read_profile
 from slurm.queued import live_packs
-from slurm.snapshot import take_snapshot
+from slurm.snapshot import Snapshot, take_snapshot
 from slurm.submission import (
     Cluster,
     PackCells,
@@ -103,8 +103,9 @@ def _write(
     prepared: Prepared,
     plan: Plan,
 ) -> Submission:
-    """Copy the code and write down what the jobs will read."""
-    snapshot = take_snapshot(results, plugins)
+    """Copy the code and write down what the jobs will read; this process can import no copy any more."""
+    here = Snapshot(code_root(), code_version(), plugins)
+    snapshot = here if cluster == "debug" else take_snapshot(results, plugins)
     minutes = {pack: array.minutes for array in prepared.arrays for pack in array.packs}
     submission = new_submission(
         sweep=name,

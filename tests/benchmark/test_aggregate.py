@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import zlib
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
+import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
@@ -17,6 +20,7 @@ from benchmark import aggregate as module
 from benchmark.aggregate import COLUMNS, aggregate, write_table
 from benchmark.cell import Cell, make_cell
 from benchmark.counts import Groups, PackedCounts
+from benchmark.environment import code_version
 from benchmark.manifest import write_manifest
 from benchmark.method import Supervision
 from benchmark.metrics import METRICS, combination_accuracies, score
@@ -25,7 +29,7 @@ from benchmark.record import Candidate, Failure, Record, Resources
 from benchmark.registry import METHODS, TASKS
 from benchmark.selection import RULES
 from benchmark.store import Store
-from benchmark.sweep import MethodEntry, Sweep, TaskEntry, expand
+from benchmark.sweep import Expansion, MethodEntry, Sweep, TaskEntry, expand
 
 TWO = Groups(3, ("left", "right"), (3, 2), ((0, 1, 2), (0, 1, 0)))
 ONE = Groups(4, ("colour",), (5,), ((0, 1, 2, 3),))
@@ -229,3 +233,63 @@ def test_records_of_another_version_of_what_they_start_from_are_stale(
         ("bise", 0): "starts from another vanilla than it would now",
         ("bise", 1): "starts from another vanilla than it would now",
     }
+
+
+class TestOfRealCells:
+    """Tables of cells that were run, of the toy task."""
+
+    def test_is_read_by_pandas_with_the_documented_columns(
+        self, cells_of: Callable[..., list[Cell]], run_cells: Callable[..., Any], tmp_path: Path
+    ) -> None:
+        done, failed, missing = cells_of("toy_erm", {"name": "toy_bad", "params": {"how": "raise"}}, "toy_groups")
+        store, path = Store(tmp_path / "results"), tmp_path / "table.parquet"
+        run_cells([done, failed], store.root)
+        write_manifest(store, "all", Sweep(["toy"], ["toy_erm"]), Expansion([done, failed, missing], []))
+        write_table(aggregate(store), path)
+        table = pd.read_parquet(path)
+        assert table.groupby("key").status.unique().map(list).to_dict() == {
+            done.key: ["done"],
+            failed.key: ["failed"],
+            missing.key: ["missing"],
+        }
+        row = table[(table.key == done.key) & (table.rule == "last")].iloc[0]
+        identity = ["task", "rho", "method", "seed", "protocol", "precision", "supervision", "variant", "candidate"]
+        assert list(row[identity]) == ["toy", 0.9, "toy_erm", 0, "smoke", "fp32", "none", "", "epoch 2"]
+        record = store.read(done.key)
+        assert record is not None
+        test = record.counts["test"].unpack()[-1]
+        accuracy = np.array([[test[y, b, y] / test[y, b].sum() for b in range(2)] for y in range(2)])
+        assert row.unbiased_accuracy == pytest.approx(accuracy.mean(), abs=1e-12)
+        assert row.worst_group_accuracy == pytest.approx(accuracy.min(), abs=1e-12)
+        aligned, total = test[0, 0, 0] + test[1, 1, 1], test[0, 0].sum() + test[1, 1].sum()
+        assert row.aligned_accuracy == pytest.approx(aligned / total, abs=1e-12)
+        schema = pq.read_schema(path)
+        for name, (kind, text) in COLUMNS.items():
+            field = schema.field(name)
+            assert field.metadata[b"description"].decode() == text
+            assert str(field.type) == {"float64": "double", "list<int64>": "list<element: int64>"}.get(kind, kind)
+        assert schema.metadata[b"debias_bench.code"].decode() == code_version()
+        rules = {rule.name: rule.uses for rule in RULES.values()}
+        assert json.loads(schema.metadata[b"debias_bench.rules"]) == rules
+
+    def test_can_be_made_while_cells_run(
+        self, cells_of: Callable[..., list[Cell]], run_cells: Callable[..., Any], tmp_path: Path
+    ) -> None:
+        """Records come up and failures are replaced while the folder is read over and over."""
+        cells, store = cells_of("toy_erm", "toy_groups", seeds=6), Store(tmp_path / "results")
+        write_manifest(store, "all", Sweep(["toy"], ["toy_erm"]), Expansion(cells, []))
+        seen: list[int] = []
+
+        def collect() -> None:
+            while not seen or seen[-1] < len(cells):
+                found = aggregate(store)
+                assert sum(found.statuses.values()) == len(cells)
+                assert found.damaged == ()
+                seen.append(found.statuses.get("done", 0))
+
+        with ThreadPoolExecutor(1) as threads:
+            collecting = threads.submit(collect)
+            run_cells(cells, store.root)
+            collecting.result(60)
+        assert seen == sorted(seen)
+        assert len(set(seen)) > 3

@@ -354,8 +354,25 @@ class TestDeath:
         assert worker.attempt(cell) == "failed"
         failure = record_of(store, cell).failure
         assert failure is not None
-        assert failure.reason == f"poisoned: {VANISHED_LIMIT} workers died with this cell"
-        assert "worker and supervisor died together" in failure.traceback
+        last = "vanished: worker and supervisor died together"
+        assert failure.reason == f"poisoned: {VANISHED_LIMIT} workers died with this cell, the last one: {last}"
+        assert failure.traceback.splitlines() == [last] * VANISHED_LIMIT
+
+    def test_workers_that_vanish_and_get_on_are_not_counted(
+        self, cells_of: Callable[..., list[Cell]], worker: Worker, store: Store
+    ) -> None:
+        """As on nodes whose jobs are preempted again and again."""
+        (cell,) = cells_of({"name": "toy_bad", "params": {"how": "kill"}})
+        for _ in range(3):
+            self.die_with(worker, cell)
+            checkpoint = store.checkpoint_path(cell.key)
+            checkpoint.parent.mkdir(parents=True, exist_ok=True)
+            checkpoint.write_bytes(b"further")
+        assert store.deaths(cell.key) == []
+        self.die_with(worker, cell)
+        assert not checkpoint.exists()  # it could not be read, and was started over
+        self.die_with(worker, cell)
+        assert len(store.deaths(cell.key)) == 1
 
     def test_a_cell_that_survives_is_healed(
         self, cells_of: Callable[..., list[Cell]], worker: Worker, store: Store, tmp_path: Path
@@ -376,5 +393,5 @@ class TestDeath:
         assert [worker.attempt(cell) for cell in cells] == ["done", "failed"]
         failure = record_of(store, cells[1]).failure
         assert failure is not None
-        assert failure.reason == f"poisoned: {POISON_LIMIT} workers died with this cell"
+        assert failure.reason.startswith(f"poisoned: {POISON_LIMIT} workers died with this cell")
         assert failure.traceback.splitlines() == ["killed by SIGSEGV"] * POISON_LIMIT

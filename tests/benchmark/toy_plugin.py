@@ -160,6 +160,7 @@ class ToyTune(ToyErm):
     """Goes on from the shared artifact."""
 
     name = "toy_tune"
+    version = 1
     keeps_artifact = False
 
     def upstream(self) -> dict[str, Upstream]:

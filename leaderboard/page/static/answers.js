@@ -65,6 +65,7 @@ function canITrust(leader, rows) {
   const total = rows.reduce((sum, row) => sum + row.marks.length, 0);
   const published = leader.published.filter((p) => p.metric === leader.headline);
   return answerCard("Can I trust it?", completeness(counted("d"), total, counted("f"), counted("m")),
+    leader.entry.notes.length ? `${labelOf(leader.method)}: ${leader.entry.notes.join("; ")}.` : null,
     known(leader.oracleGap) ? `Choosing its candidate on test itself would add ${percent(leader.oracleGap)} points.` : null,
     published.length ? `Published: ${published.map((p) => `${withStd(p)} (${p.source})${known(p.deviations) ? `, ours ${signed(p.deviations / 100)} std from it` : ""}`).join("; ")}.` : "No published number for it here.");
 }

@@ -172,13 +172,14 @@ const COSTS = {
   train_seconds: { name: "training time", of: (row) => row.costs.train_seconds, text: duration, ticks: timeTicks },
   macs: { name: "multiply-accumulates per input", of: (row) => row.metric("candidate_macs").mean, text: quantity },
   parameters: { name: "parameters", of: (row) => row.costs.parameters, text: quantity },
+  latency: { name: "seconds for one input", of: (row) => row.entry.latency, text: duration },
   peak_memory_bytes: { name: "peak memory in bytes", of: (row) => row.costs.peak_memory_bytes, text: quantity },
 };
 
 function costChart(rows, section, state) {
   const cost = COSTS[state.cost] || COSTS.train_seconds;
   const select = h("select", { id: "cost", change: (event) => change({ cost: event.target.value }) },
-    Object.entries(COSTS).map(([name, { name: text }]) => h("option", { value: name, selected: name === state.cost }, text)));
+    Object.entries(COSTS).filter(([, { of }]) => rows.some((row) => known(of(row)))).map(([name, { name: text }]) => h("option", { value: name, selected: name === state.cost }, text)));
   return scatter({
     title: "Score against cost",
     hint: "Upper left is best. Training time is that of the method alone: where it starts from a vanilla network, add vanilla's.",
@@ -299,36 +300,6 @@ function gammaSweep(group, section) {
     columns: ["γ", ...lines.map((line) => `${line.name}, %`)],
     rows: runs.map((row) => [String(row.entry.params.gamma), ...lines.map((line) => percent(line.of(row)))]),
   });
-}
-
-/* ---- diagnostics ---- */
-
-/** Share of what is pruned in each layer, a row per method. */
-function layerTable(rows) {
-  const pruned = rows.filter((row) => row.layers);
-  if (!pruned.length) return null;
-  const layers = [...new Set(pruned.flatMap((row) => Object.keys(row.layers)))];
-  return h("figure", { class: "card chart wide" },
-    h("figcaption", null, h("h3", null, "Pruned share per layer"),
-      h("p", { class: "hint" }, "Where a method cuts, from the input (left) to the output (right); percent, mean over seeds.")),
-    h("div", { class: "scroll", role: "region", tabindex: "0", "aria-label": "Pruned share per layer" },
-      h("table", { class: "tints" },
-        h("thead", null, h("tr", null, h("th", { scope: "col" }, "Method"), layers.map((layer) => h("th", { scope: "col" }, layer)))),
-        h("tbody", null, pruned.map((row) => h("tr", null, h("th", { scope: "row" }, labelOf(row.method)),
-          layers.map((layer) => h("td", { vars: { tint: `${Math.round(70 * (row.layers[layer] ?? 0))}%` } }, percent(row.layers[layer], 0)))))))));
-}
-
-/** Where models look, before and after; pictures are PNG files as data addresses. */
-function pictures(rows) {
-  const shown = rows.filter((row) => row.pictures);
-  if (!shown.length) return null;
-  const safe = (text) => (/^data:image\/png;base64,[A-Za-z0-9+/=]+$/.test(text) ? text : "");
-  return h("figure", { class: "card chart wide" },
-    h("figcaption", null, h("h3", null, "Where models look (Grad-CAM)"),
-      h("p", { class: "hint" }, "The same images before and after the method; bright is what the prediction rests on.")),
-    shown.map((row) => h("div", { class: "pictures" }, h("h4", null, labelOf(row.method)),
-      row.pictures.map((item) => h("div", { class: "triple" }, h("span", null, item.label),
-        ["input", "before", "after"].map((when) => h("img", { src: safe(item[when]), alt: `${item.label}, ${when}`, title: when })))))));
 }
 
 /* ---- who beats whom ---- */

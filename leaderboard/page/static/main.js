@@ -97,27 +97,34 @@ async function sectionView(section, state) {
   const part = await load(section.id);
   const rows = rowsOf(section, part, state);
   announce(rows.length, part.entries.length);
+  rows.sort((a, b) => (b.mean ?? -1) - (a.mean ?? -1));
   const relatives = index.sections.filter((s) => s.task === section.task && s.data === section.data && s.protocol === section.protocol);
   const several = index.sections.filter((s) => s.protocol === state.protocol).length > 1;
   return [
     h("nav", { class: "crumbs", "aria-label": "Where you are" }, several ? [h("a", { href: linkTo({ task: "", rho: "", data: "", sort: "" }) }, "All settings"), " › "] : null, section.task),
-    h("h2", null, `${words(section.task)}, ${levelText(section.rho)}`),
+    h("h2", null, `${words(section.task)}, ${shortName(section)}`),
     h("p", { class: "meta" }, `Protocol ${section.protocol}; ${Object.entries(section.params).map(([name, value]) => `${words(name)} ${value}`).join(", ") || "no parameters"}; seeds ${section.seeds.join(", ")}. Score: ${words(section.headline)}, ${index.metrics[section.headline]}.`),
     h("section", { class: "answers", "aria-label": "At a glance" }, sectionAnswers(rows, section, state)),
     rows.length ? table(rows, sectionColumns(rows, section), state, { caption: `Methods on ${words(section.task)}, ${shortName(section)}`, sort: "-score" }) : h("p", { class: "card" }, "No method passes the filter."),
-    sectionNotes(part),
+    sectionNotes(part, section, state),
     h("section", { class: "charts", "aria-label": "Charts" },
       rhoCurves(relatives, rows, state, section), sparsityChart(rows, section), alignmentChart(rows, section), costChart(rows, section, state),
-      gammaSweeps(rows, section), pairTable(rows, section), layerTable(rows), pictures(rows)),
+      gammaSweeps(rows, section), pairTable(rows, section), layerTable(rows), knowledgeTable(rows), gradCam(rows)),
     part.published.length ? h("details", { class: "card" }, h("summary", null, `${plural(part.published.length, "published number")} for this setting`), publishedTable(part.published, "Published numbers, as their sources give them; never mixed into ours")) : null,
   ];
 }
 
-function sectionNotes(part) {
+/** Rules by which the methods of a section have scores; a task without bias labels has not all of them. */
+const usableRules = (section) => index.rules.map((rule) => rule.name).filter((name) => section.scores[name].mean.some(known));
+
+function sectionNotes(part, section, state) {
+  const usable = usableRules(section);
   const notes = Object.entries(part.notApplicable).map(([method, reason]) => `${method} is not applicable here: ${reason}.`);
   if (part.departures.length) notes.push(`Published numbers were measured under other conditions; here: ${part.departures.join("; ")}.`);
   if (part.unequalBudgets) notes.unshift("Methods were tuned with different budgets; the notes beside them say how.");
-  return notes.map((note) => h("p", { class: "hint" }, note));
+  const others = !usable.length || usable.includes(state.rule) ? null : h("p", { class: "hint" },
+    `The rule ${state.rule} does not apply to this task. Look at it by `, usable.map((rule, i) => [i ? ", " : "", h("a", { href: linkTo({ rule }) }, rule)]), ".");
+  return [others, notes.map((note) => h("p", { class: "hint" }, note))];
 }
 
 function overview(sections, state) {

@@ -203,6 +203,7 @@ function overviewColumns(rows, sections, state) {
 function settingColumn(section, position, rows, state) {
   const means = rows.map((row) => row.scores[position]?.mean).filter(known);
   const [low, high] = [Math.min(...means), Math.max(...means)];
+  const applies = usableRules(section).includes(state.rule);
   return {
     id: `s-${section.id}`, group: section.task, title: shortName(section), class: "number setting", first: "down",
     about: `${words(section.headline)}, %`,
@@ -213,7 +214,8 @@ function settingColumn(section, position, rows, state) {
       const score = row.scores[position];
       if (!score) return h("span", { class: "faint" }, "–");
       const title = `${labelOf(row.method)}\n${within(score.mean, score.half)} %\n${score.rank ? `rank ${score.rank.join("–")}` : "not ranked"}`;
-      if (!known(score.mean)) return h("span", { class: "bad", title: "no result: failed, missing, or the rule is not applicable" }, "✕", h("span", { class: "sr" }, "no result"));
+      if (!known(score.mean) && !applies && section.cells.done) return h("span", { class: "faint", title: `the rule ${state.rule} does not apply to this task` }, "n/a");
+      if (!known(score.mean)) return h("span", { class: "bad", title: "no result: failed or not run" }, "✕", h("span", { class: "sr" }, "no result"));
       return h("a", { href: linkTo({ open: `${section.id}/${row.id}` }), "data-tip": title, class: score.rank?.[0] === 1 ? "score first" : "score" }, percent(score.mean),
         score.rank ? h("sup", null, h("span", { class: "sr" }, "rank "), String(score.rank[0])) : null);
     },

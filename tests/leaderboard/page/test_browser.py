@@ -268,3 +268,36 @@ def test_a_page_with_a_missing_file_says_so(browser: Any, folder: Path, tmp_path
     browser.open(tmp_path / "page", "#task=celeba")
     assert "could not be loaded; is the folder complete?" in browser.texts("#view [role=alert]")[0]
     browser.errors()
+
+
+def test_a_rule_that_does_not_apply_to_a_task_says_so_and_names_others(
+    page: Any, make_board: Callable[..., Board], make_rows: Callable[..., Any], tmp_path: Path
+) -> None:
+    scores = ("accuracy", "unbiased_accuracy", "worst_group_accuracy", "candidate", "sparsity")
+    rows = [
+        {**row, **dict.fromkeys(scores)} if "val" in (row.get("rule") or "") and row["task"] == "celeba" else row
+        for row in make_rows(seeds=3)
+        if row["method"] in ("vanilla", "bise")
+    ]
+    build(make_board(rows), tmp_path / "page")
+    page.open(tmp_path / "page")
+    assert page.run("return [...document.querySelectorAll('table.board td.setting:nth-child(6)')].length") == 2
+    assert page.texts("table.board tbody td.setting .faint") == ["n/a", "n/a"]
+    page.open(tmp_path / "page", "#task=celeba")
+    assert "The rule unbiased_val does not apply to this task. Look at it by last, oracle." in page.texts("#view .hint")
+    page.click("#view .hint a")
+    page.wait("return document.querySelectorAll('table.board .score strong').length === 2")
+
+
+def test_what_stands_against_a_number_is_said(
+    page: Any, make_board: Callable[..., Board], make_rows: Callable[..., Any], tmp_path: Path
+) -> None:
+    rows = [
+        {**row, "stale": "method version 1, now 2" if row["method"] == "group_dro" else None}
+        for row in make_rows(seeds=3)
+        if row["task"] == "celeba" and row["method"] in ("vanilla", "group_dro")
+    ]
+    build(make_board(rows), tmp_path / "page")
+    page.open(tmp_path / "page")
+    assert page.texts(".flag") == ["stale"]
+    assert "stale: method version 1, now 2" in page.texts(".answers")[0]

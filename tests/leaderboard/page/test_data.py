@@ -18,7 +18,7 @@ from benchmark.sweep import Sweep, TaskEntry, expand, read_sweep
 from leaderboard.across import over_tasks
 from leaderboard.board import Board, Section
 from leaderboard.page import as_script, build
-from leaderboard.page.payload import parts, role, suite_labels
+from leaderboard.page.payload import parts, suite_labels
 from leaderboard.page.reproduce import reproduce
 from leaderboard.page.values import entry_ids, section_id
 from leaderboard.references import read_references
@@ -202,12 +202,6 @@ def test_a_board_without_cells_gives_a_page(make_board: Callable[..., Board], tm
     index = read_part(tmp_path / "page", "index")
     assert index["sections"] == []
     assert index["suites"] == {}
-
-
-def test_methods_are_told_from_controls_by_their_names() -> None:
-    assert role("vanilla") == "baseline"
-    assert {role(name) for name in ("random_pruning", "magnitude_structured", "magnitude")} == {"control"}
-    assert {role(name) for name in ("bise", "randomised_smoothing", "ffw_structured")} == {"method"}
 
 
 def test_only_a_few_methods_are_compared_with_all_others_where_there_are_many(

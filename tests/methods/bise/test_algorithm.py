@@ -10,14 +10,19 @@ import torch
 
 from benchmark.artifacts import Artifact
 from benchmark.checkpoint import Interrupted
-from benchmark.data import Data
+from benchmark.data import Batch, Data
+from benchmark.diagnostics.information import mutual_information
 from benchmark.diagnostics.probe import decodability
 from benchmark.evaluate import predictions
 from benchmark.protocol import Protocol
 from benchmark.run import Run
+from benchmark.training import fit
 from methods.bise import Bise, BiseParams, BiseUnsupervised, BiseUnsupervisedParams
-from methods.bise.algorithm import vanilla_recipe
+from methods.bise.algorithm import information_penalty
+from methods.bise.labels import given_labels
+from methods.shared.bias_head import BiasHead, HeadSettings
 from methods.shared.masks import MaskedNetwork, read_masks
+from methods.shared.recipes import vanilla_recipe
 
 ToyRun = Callable[..., Run]
 ToyVanilla = Callable[..., Artifact]
@@ -137,6 +142,20 @@ def test_variants_change_what_is_learned(
     assert same(plain, variant) != changed
 
 
+def test_the_penalty_is_gamma_times_the_summed_information_of_conflicting_samples(toy_run: ToyRun) -> None:
+    run = toy_run(Bise.supervision, biases=2, level=0.5)
+    labels = given_labels(run, 0.0)
+    head = BiasHead(6, (4, 4), HeadSettings(0.1, 0.9, 0.0), torch.Generator().manual_seed(0), run.device)
+    z = torch.randn(100, 6, generator=torch.Generator().manual_seed(1))
+    batch = run.train.batch(torch.arange(100, 200))
+    expected = 0.0
+    for logits, b in zip(head.linear(z).split(4, 1), batch.b.unbind(1), strict=True):
+        conflicting = b != batch.y
+        assert 20 < int(conflicting.sum()) < 80
+        expected += 7.0 * mutual_information(logits[conflicting], b[conflicting]).item()
+    assert information_penalty(head, labels, 7.0)(z, batch).item() == pytest.approx(expected, rel=1e-5)
+
+
 def test_without_the_information_no_bias_head_is_trained(toy_run: ToyRun, toy_vanilla: ToyVanilla) -> None:
     phases: list[str] = []
     run = toy_run(
@@ -158,6 +177,22 @@ def test_fine_tuning_trains_the_kept_units_and_leaves_the_masks(toy_run: ToyRun,
     assert all(not torch.equal(after[name], before[name]) for name in after.keys() - masks)
     weights = [after[name] for name in after if name.endswith("weight")]
     assert all(bool(torch.isfinite(weight).all()) for weight in weights)
+
+
+def test_fine_tuning_descends_the_reweighted_loss(toy_run: ToyRun, toy_vanilla: ToyVanilla) -> None:
+    options = {"upstream": {"vanilla": toy_vanilla()}, "protocol": TENTH, "samples": 300}
+    tuned = executed(Bise(BiseParams(finetune=True)), toy_run(Bise.supervision, folder="tuned", **options))
+    run = executed(Bise(BiseParams()), toy_run(Bise.supervision, **options))
+    network = run.offers["final"].load("cpu")
+    weights = given_labels(run, 0.0).weights
+
+    def loss(logits: torch.Tensor, batch: Batch) -> torch.Tensor:
+        chosen = torch.log_softmax(logits, 1)[torch.arange(len(batch.y)), batch.y]
+        return -(weights[batch.index] * chosen).sum() / len(batch.y)
+
+    fit(run, network, run.train, run.problem.recipe, phase="fine-tuning", loss=loss)
+    expected = states(tuned)["final"]
+    assert all(torch.allclose(tensor, expected[name], atol=1e-5) for name, tensor in network.state_dict().items())
 
 
 def test_masks_are_those_of_a_vanilla_network_whose_weights_stay(toy_run: ToyRun, toy_vanilla: ToyVanilla) -> None:

@@ -11,13 +11,17 @@ import torch
 from benchmark.artifacts import Artifact
 from benchmark.checkpoint import Interrupted
 from benchmark.data import Data
+from benchmark.diagnostics.information import mutual_information
 from benchmark.diagnostics.probe import decodability
 from benchmark.evaluate import predictions
 from benchmark.network import Network
 from benchmark.protocol import Protocol
 from benchmark.run import Run
 from methods.ffw import FfwParams, FfwStructured, FfwUnstructured
-from methods.ffw.algorithm import Temperature, halves
+from methods.ffw.algorithm import Temperature, halves, held_out_information, information_penalty
+from methods.shared.bias_head import BiasHead, HeadSettings
+from methods.shared.gated import GatedUnits
+from methods.shared.gates import saturated
 from methods.shared.masks import MaskedNetwork, read_masks
 
 ToyRun = Callable[..., Run]
@@ -200,6 +204,35 @@ def test_a_budget_that_ends_before_the_last_temperature_still_gives_a_network(
     run = toy_run(FfwStructured.supervision, upstream={"vanilla": toy_vanilla()}, protocol=smoke)
     executed(FfwStructured(FfwParams()), run)
     assert "final" in run.offers
+
+
+def test_the_penalty_is_gamma_times_the_mean_information_over_attributes(toy_run: ToyRun) -> None:
+    run = toy_run(FfwStructured.supervision, biases=2, unbiased=60)
+    head = BiasHead(6, (4, 4), HeadSettings(0.1, 0.9, 0.0), torch.Generator().manual_seed(0), run.device)
+    z = torch.randn(20, 6, generator=torch.Generator().manual_seed(1))
+    batch = run.unbiased.batch(torch.arange(30, 50))
+    each = [
+        mutual_information(logits, b) for logits, b in zip(head.linear(z).split(4, 1), batch.b.unbind(1), strict=True)
+    ]
+    found = information_penalty(head, run.unbiased.b, 7.0)(z, batch)
+    assert found.item() == pytest.approx(7.0 * (each[0] + each[1]).item() / 2, rel=1e-5)
+
+
+def test_the_temperature_is_driven_by_the_information_on_the_bias_of_held_out_samples(
+    toy_run: ToyRun, toy_vanilla: ToyVanilla
+) -> None:
+    run = toy_run(FfwStructured.supervision, biases=2, unbiased=100)
+    gated = GatedUnits(run.network(start=toy_vanilla(biases=2)), saturated)
+    with torch.no_grad():
+        gated.m[0].fill_(-0.3)
+    head = BiasHead(24, (4, 4), HeadSettings(0.1, 0.9, 0.0), torch.Generator().manual_seed(0), run.device)
+    _, held_out = halves(run)
+    z, _ = gated(held_out.normalise(held_out.x), 0.5)
+    expected = [
+        mutual_information(logits, b).item()
+        for logits, b in zip(head.linear(z).split(4, 1), held_out.b.unbind(1), strict=True)
+    ]
+    assert held_out_information(run, gated, head, held_out, 0.5) == pytest.approx(sum(expected) / 2, rel=1e-5)
 
 
 def test_several_biases_are_all_looked_at(toy_run: ToyRun, toy_vanilla: ToyVanilla) -> None:
