@@ -231,7 +231,7 @@ function dotPlot({ width, methods, ids, of, range, title, text, ticks, groups = 
   const above = width < 480; // then labels stand over the dots instead of beside them
   const step = above ? 34 : 24;
   const longest = Math.max(...methods.map((method) => labelOf(method).length));
-  const margin = { left: above ? 8 : 14 + LETTER * longest, right: 14 + 9 * groups.length, top: 10, bottom: 40 };
+  const margin = { left: above ? 8 : 20 + 1.1 * LETTER * longest, right: 14 + 9 * groups.length, top: 10, bottom: 40 };
   const height = margin.top + step * methods.length + margin.bottom;
   const x = linear(range, [margin.left + 8, width - margin.right - 8]);
   const y = (i) => margin.top + step * (i + 0.5);
