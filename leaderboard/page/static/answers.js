@@ -95,8 +95,8 @@ function overviewAnswers(rows, sections, state) {
     answerCard("Which method?", leaders.length < 4 ? join(leaders.map((row) => labelOf(row.method))) : `${leaders.length} methods alike`, `${says(leader)} settings.`,
       others.length ? `Next: ${others.slice(0, 3).map((row) => `${labelOf(row.method)} (${says(row)})`).join("; ")}.` : null),
     overviewSureness(sections, state),
-    answerCard("At what price?", priceOf(leader),
-      free && free !== leader ? `Best without supervision: ${labelOf(free.method)} (${says(free)}).` : "What it costs in time and size is shown in each setting."),
+    answerCard("At what price?", priceOf(leaders.find((row) => row === free) || leader),
+      free && !leaders.includes(free) ? `Best without supervision: ${labelOf(free.method)} (${says(free)}).` : "What it costs in time and size is shown in each setting."),
     trust,
   ];
 }
