@@ -50,7 +50,7 @@ def parsed(text: str | None) -> dict[str, Any]:
 
 def competitor_id(competitor: Competitor) -> str:
     """Of a method in addresses, whatever its name is."""
-    return f"{_slug(competitor.method)}-{_digest([competitor.method, competitor.variant, competitor.version])}"
+    return f"{slug(competitor.method)}-{digest([competitor.method, competitor.variant, competitor.version])}"
 
 
 def entry_ids(section: Section) -> dict[str, Entry]:
@@ -77,12 +77,14 @@ def section_id(section: Section) -> str:
         section.precision,
         section.engine_version,
     ]
-    return f"{_slug(section.task)}-{level}-{_slug(section.protocol)}-{_digest(identity)}"
+    return f"{slug(section.task)}-{level}-{slug(section.protocol)}-{digest(identity)}"
 
 
-def _slug(text: str) -> str:
+def slug(text: str) -> str:
+    """Short, and harmless in file names and addresses."""
     return re.sub(r"[^a-z0-9_]+", "_", text.lower())[:40]
 
 
-def _digest(value: Any) -> str:
+def digest(value: Any) -> str:
+    """Tells values apart that slugs do not."""
     return hashlib.sha256(msgspec.json.encode(value, order="sorted")).hexdigest()[:6]

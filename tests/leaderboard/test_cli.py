@@ -31,11 +31,15 @@ def run(*arguments: object) -> str:
 
 
 def test_the_leaderboard_is_written_in_every_format_asked_for(results: Path) -> None:
-    shown = run("leaderboard", "--results", results, "--latex", "--csv")
+    shown = run("leaderboard", "--results", results, "--latex", "--csv", "--figures")
     text = (results / "LEADERBOARD.md").read_text()
     assert shown.strip() == text.strip()
     assert "| 1        | `a`" in text
     assert r"\begin{tabular}" in (results / "LEADERBOARD.tex").read_text()
+    names = {path.name for path in (results / "LEADERBOARD_figures").iterdir()}
+    assert {name.rpartition("-")[2] for name in names} == {
+        f"{figure}.{ending}" for figure in ("intervals", "alignment", "cost") for ending in ("svg", "png")
+    }
     assert (results / "LEADERBOARD_csv" / "colored_mnist_0.95_short_fp32.csv").is_file()
 
 
