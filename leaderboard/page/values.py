@@ -14,7 +14,8 @@ import numpy as np
 
 from benchmark.errors import ResultCorruptError
 from leaderboard.board import Competitor, Entry, Section
-from leaderboard.statistics import FloatArray
+from leaderboard.ranking import LEAST_SEEDS
+from leaderboard.statistics import FloatArray, Summaries, Summary
 
 
 def number(value: float | None, digits: int = 5) -> float | None:
@@ -25,6 +26,16 @@ def number(value: float | None, digits: int = 5) -> float | None:
 def numbers(values: FloatArray, digits: int = 5) -> list[float | None]:
     """As :func:`number` for each."""
     return [value if math.isfinite(value) else None for value in np.round(values, digits).tolist()]
+
+
+def half_widths(summaries: Summaries) -> list[float | None]:
+    """Half of each interval; ``None`` below so many seeds that it would be too wide to tell anything."""
+    return numbers(np.where(summaries.n >= LEAST_SEEDS, (summaries.high - summaries.low) / 2, np.nan))
+
+
+def half_width(summary: Summary) -> float | None:
+    """As :func:`half_widths`, of one."""
+    return number((summary.high - summary.low) / 2) if summary.n >= LEAST_SEEDS else None
 
 
 def mean(values: Iterable[Any]) -> float | None:
