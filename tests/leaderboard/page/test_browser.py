@@ -197,8 +197,10 @@ def test_axe_finds_no_serious_barrier(page: Any, folder: Path, section: Section,
     page.run("document.querySelectorAll('.chart-data, #view details').forEach((d) => { d.open = true; })")
     page.run(axe)
     found = page.driver.execute_async_script(
-        "axe.run({ resultTypes: ['violations'] }).then(arguments[arguments.length - 1])"
+        "axe.run({ resultTypes: ['violations', 'passes', 'incomplete'] }).then(arguments[arguments.length - 1])"
     )
+    assert [rule["id"] for rule in found["incomplete"] if rule.get("error")] == []
+    assert "color-contrast" in {rule["id"] for rule in found["passes"]}
     barriers = [
         (violation["id"], violation["impact"], [node["html"][:120] for node in violation["nodes"]][:3])
         for violation in found["violations"]
