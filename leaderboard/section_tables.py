@@ -85,8 +85,10 @@ def _standings_table(
     columns = [
         Column("rank"),
         Column("method"),
+        Column("supervision"),
         Column(section.headline.replace("_", " "), numeric=True, interval=True),
-        Column("beats next", numeric=True),
+        Column("beats next, %", numeric=True),
+        Column("seeds"),
         Column("last", numeric=True),
         Column("oracle gap", numeric=True),
         *(Column(title, numeric=True) for metric, title in SHOWN.items() if metric != section.headline),
@@ -94,9 +96,7 @@ def _standings_table(
         Column("sparsity", numeric=True),
         Column("MMACs", numeric=True),
         Column("minutes", numeric=True),
-        Column("supervision"),
         *([Column("tuning")] if tuned else []),
-        Column("seeds"),
     ]
     published = {id(entry): _published(entry, section, found) for entry in section.entries}
     means = _means(section, rule)
@@ -128,8 +128,10 @@ def _line(
     return (
         rank_text(standing) or None,
         Code(entry.label),
+        entry.supervision,
         _interval(standing.summary, strong=standing.best == 1) if done else None,
         _number(beats_next, 100.0, 0),
+        f"{done} of {len(section.seeds)}{marks}",
         _number(means["last"]),
         _number(standing.oracle_gap.mean),
         *(_number(means[metric]) for metric in SHOWN if metric != section.headline),
@@ -137,9 +139,7 @@ def _line(
         _number(means["sparsity"]),
         _number(means["candidate_macs"], 1e-6, 2),
         _number(means["seconds"], 1 / 60),
-        entry.supervision,
         *([_tuning(entry)] if tuned else []),
-        f"{done} of {len(section.seeds)}{marks}",
     )
 
 
@@ -191,7 +191,7 @@ def _published_intro(section: Section) -> Spans:
     reasons = departures(section)
     if reasons:
         return (f"{text}, though this is not their setting: {'; '.join(reasons)}.",)
-    return (f"{text}. Sources often chose candidates on test; the last column does so too.",)
+    return (f'{text}. Sources often chose candidates on test; so does the column "ours, oracle".',)
 
 
 def _published_table(found: Sequence[Claim], caption: str, name: str) -> Table:

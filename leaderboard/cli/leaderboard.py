@@ -70,7 +70,8 @@ def leaderboard(
 def _as_json(board: Board, rule: str) -> list[dict[str, object]]:
     found: list[dict[str, object]] = []
     for section in board.sections:
-        for standing in standings(section, rule):
+        used = section.usable_rule(rule) or rule
+        for standing in standings(section, used):
             entry, summary = standing.entry, standing.summary
             found.append(
                 {
@@ -84,7 +85,7 @@ def _as_json(board: Board, rule: str) -> list[dict[str, object]]:
                     "version": entry.version,
                     "supervision": entry.supervision,
                     "stale": entry.stale,
-                    "rule": rule,
+                    "rule": used,
                     "metric": section.headline,
                     "rank": standing.best,
                     "worst_rank": standing.worst,
