@@ -138,7 +138,7 @@ function overview(sections, state) {
     h("h2", null, state.task ? words(state.task) : "All settings"),
     h("section", { class: "answers", "aria-label": "At a glance" }, overviewAnswers(rows, sections, state)),
     rows.length ? table(rows, overviewColumns(rows, sections, state), state, { caption: "Scores of all methods in all settings shown, percent", sort: merit.first === "down" ? `-${merit.id}` : merit.id }) : h("p", { class: "card" }, "No method passes the filter."),
-    h("p", { class: "hint" }, "Percent by each setting's headline metric, with the rank; darker is better within a column. Follow “look” to a setting, and a number to what is behind it."),
+    h("p", { class: "hint" }, "Percent by each setting's headline metric, with the rank; the stronger the tint, the better within its column. Follow “look” to a setting, and a number to what is behind it."),
     h("section", { class: "charts", "aria-label": "Charts" }, 
       all ? [averageRanks(state), interquartileMeans(state)] : null, groups.map((group) => rhoCurves(group, rows, state))),
   ];
