@@ -169,20 +169,18 @@ def _blocks(aggregation: Aggregation) -> Iterator[tuple[Any, Any]]:
 
 def _read(paths: Sequence[Path]) -> Iterator[tuple[Any, Any, list[str]]]:
     """The chunks, read by as many processes as there are cores."""
-    import pyarrow as pa
-
     chunks = [paths[start : start + CHUNK] for start in range(0, len(paths), CHUNK)]
     read = partial(_read_arrow, Plugins())
     workers = min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1, len(chunks))
     if workers < 2 or len(paths) <= FEW:
         yield from map(read, chunks)
         return
-    pa.array([0])  # Arrow's first array imports pandas: once here instead of in each process
+    yield read(chunks[0])  # imports plugins, and what Arrow imports, once: here instead of in each process
     # forked, so that plugins registered here are known there
     with ProcessPoolExecutor(
         workers, multiprocessing.get_context("fork"), initializer=_start, initargs=(read,)
     ) as pool:
-        yield from pool.map(_work, chunks)
+        yield from pool.map(_work, chunks[1:])
 
 
 _reader: Callable[[Sequence[Path]], tuple[Any, Any, list[str]]]

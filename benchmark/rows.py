@@ -111,7 +111,8 @@ def _measured(record: Record) -> dict[str, Any]:
         "peak_memory_bytes": resources.peak_memory_bytes,
         "parameters": resources.parameters,
         "macs": resources.macs,
-        "diagnostics": canonical(record.diagnostics) if record.diagnostics else None,
+        # as they come, not sorted: layers are in their order
+        "diagnostics": msgspec.json.encode(record.diagnostics).decode() if record.diagnostics else None,
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,9 @@ from benchmark.metrics import METRICS, FloatArray, Tally, combination_accuracies
 from benchmark.record import Record
 from benchmark.selection import RULES, best_of_each
 from benchmark.task import EVALUATED
+
+MOST_COUNTS = 2**26
+"""Numbers in the counts of one split; a record that claims more is not one of ours."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,10 @@ def unpack(record: Record) -> Counted:
     if groups is None or not candidates or "test" not in record.counts:
         raise ResultCorruptError(f"the record of cell {record.key} is finished but has no candidates, or no counts")
     expected = (candidates, *groups.shape)
+    if math.prod(expected) > MOST_COUNTS:
+        raise ResultCorruptError(
+            f"the record of cell {record.key} has counts of shape {expected}; at most {MOST_COUNTS} numbers are read"
+        )
     zeros = np.zeros(expected[:-1], dtype=np.int64)
     tallies: dict[str, Tally] = {}
     test = None

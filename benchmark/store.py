@@ -110,8 +110,10 @@ class Store:
 
     def record_files(self) -> Iterator[Path]:
         """The files of all records, finished and failed, damaged ones included."""
-        for folder in ("records", "failures"):
-            yield from sorted((self.root / folder).glob("??/*.json"))
+        for folder in (self.root / "records", self.root / "failures"):
+            for shard in sorted(folder.glob("??")):
+                names = sorted(entry.name for entry in os.scandir(shard) if entry.name.endswith(".json"))
+                yield from (shard / name for name in names)
 
     def finished_files(self) -> Iterator[Path]:
         """The files of the finished cells."""

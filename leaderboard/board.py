@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -161,8 +161,7 @@ class Board:
     def _rows(self) -> Iterable[Mapping[str, Any]]:
         for section in self.sections:
             for entry in section.entries:
-                for cells in entry.by_rule.values():
-                    yield from cells.values()
+                yield from entry.cells.values()
 
 
 def read_board(path: Path) -> Board:
@@ -214,7 +213,7 @@ def _section(
     protocol, settings, precision, engine, task, task_version, params, rho = identity
     seeds = tuple(int(seed) for (seed,), _ in sorted(table.group(("seed",), rows)))
     entries = [_entry(table, group, seeds) for _, group in table.group(ENTRY, rows)]
-    groups = next((text for row in rows if (text := table.value("groups", int(row)))), None)
+    groups = _first(table.take("groups", rows))
     return Section(
         task=task,
         task_version=task_version,
@@ -222,7 +221,7 @@ def _section(
         rho=rho,
         protocol=protocol,
         precision=precision,
-        headline=next((name for row in rows if (name := table.value("headline", int(row)))), "accuracy"),
+        headline=_first(table.take("headline", rows)) or "accuracy",
         entries=tuple(sorted(_related(entries), key=lambda entry: (entry.label, entry.version))),
         protocol_settings=json.loads(settings) if settings else {},
         engine_version=engine,
@@ -232,39 +231,47 @@ def _section(
 
 
 def _entry(table: ResultTable, rows: Rows, seeds: tuple[int, ...]) -> Entry:
-    cells = [Row(table, int(row)) for row in rows]
-    chosen = _one_per_seed(cells)
+    keys, seed_of, statuses = (table.take(name, rows) for name in ("key", "seed", "status"))
+    rules, stale_of, failure_of = (table.take(name, rows) for name in ("rule", "stale", "failure"))
+    chosen = _one_per_seed(zip(seed_of, keys, statuses, stale_of, table.take("finished_at", rows), strict=True))
+    cells: dict[int, Row] = {}
     by_rule: dict[str, dict[int, Row]] = {}
     failures, missing, stale = {}, [], set()
-    for row in cells:
-        seed, status = row["seed"], row["status"]
-        if row["key"] != chosen[seed]:
+    for at, index in enumerate(rows.tolist()):
+        seed = seed_of[at]
+        if keys[at] != chosen[seed]:
             continue
-        if status == "done":
-            by_rule.setdefault(row["rule"], {})[seed] = row
-            stale.add(row["stale"])
-        elif status == "failed":
-            failures[seed] = row["failure"]
+        cells[seed] = row = Row(table, index)
+        if statuses[at] == "done":
+            by_rule.setdefault(rules[at], {})[seed] = row
+            stale.add(stale_of[at])
+        elif statuses[at] == "failed":
+            failures[seed] = failure_of[at]
         else:
             missing.append(seed)
-    first = cells[0]
-    trials = [row.get("tuning_trials") for row in cells]
+    first = Row(table, int(rows[0]))
+    trials = [n for n in table.take("tuning_trials", rows) if n is not None]
     return Entry(
         method=first["method"],
         variant=first["variant"] or "",
         version=first["method_version"],
-        supervision=next((row["supervision"] for row in cells if row["supervision"]), "unknown"),
+        supervision=_first(table.take("supervision", rows)) or "unknown",
         seeds=seeds,
         by_rule=by_rule,
         failures=failures,
         missing=tuple(sorted(missing)),
-        cells={row["seed"]: row for row in cells if row["key"] == chosen[row["seed"]]},
+        cells=cells,
         params=json.loads(first["params"]),
-        tuning_trials=max((n for n in trials if n is not None), default=None),
-        tuning_data=next((text for row in cells if (text := row.get("tuning_data"))), ""),
-        stale=next(iter(sorted(reason for reason in stale if reason)), None),
-        left_out=len({row["key"] for row in cells}) - len(chosen),
+        tuning_trials=max(trials, default=None),
+        tuning_data=_first(table.take("tuning_data", rows)) or "",
+        stale=_first(sorted(reason for reason in stale if reason)),
+        left_out=len(set(keys)) - len(chosen),
     )
+
+
+def _first(texts: Iterable[str | None]) -> str | None:
+    """The first that is there and not empty."""
+    return next((text for text in texts if text), None)
 
 
 def _related(entries: list[Entry]) -> list[Entry]:
@@ -287,11 +294,15 @@ def _related(entries: list[Entry]) -> list[Entry]:
     ]
 
 
-def _one_per_seed(cells: Sequence[Mapping[str, Any]]) -> dict[int, str]:
-    """The key that counts for each seed: finished, not stale, latest; others are there after a change upstream."""
-    best: dict[int, tuple[tuple[bool, bool, str, str], str]] = {}
-    for row in cells:
-        quality = (row["status"] == "done", row["stale"] is None, row["finished_at"] or "", row["key"])
-        if row["seed"] not in best or quality > best[row["seed"]][0]:
-            best[row["seed"]] = (quality, row["key"])
-    return {seed: key for seed, (_, key) in best.items()}
+def _one_per_seed(cells: Iterable[tuple[int, str, str, str | None, str | None]]) -> dict[int, str]:
+    """The key that counts for each seed: finished, not stale, latest; others are there after a change upstream.
+
+    Args:
+        cells: Of each row: seed, key, status, why it is stale, when it was finished.
+    """
+    best: dict[int, tuple[bool, bool, str, str]] = {}
+    for seed, key, status, stale, finished_at in cells:
+        quality = (status == "done", stale is None, finished_at or "", key)
+        if seed not in best or quality > best[seed]:
+            best[seed] = quality
+    return {seed: quality[-1] for seed, quality in best.items()}

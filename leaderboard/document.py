@@ -130,7 +130,9 @@ Block = Heading | Paragraph | Bullets | Table
 def printable(text: str, longest: int = LONGEST) -> str:
     """One line of printable characters: no line breaks, control characters or changes of writing direction."""
     line = " ".join(text[: 4 * longest].split())
-    clean = "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in line)
+    clean = line
+    if not line.isprintable():
+        clean = "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in line)
     return clean if len(clean) <= longest else clean[: longest - 1] + "…"
 
 

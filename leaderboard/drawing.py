@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from leaderboard.board import Board, Entry, Section
+from leaderboard.ranking import LEAST_SEEDS
 from leaderboard.roles import role
 from leaderboard.statistics import Summary
 
@@ -124,8 +125,8 @@ def marks(axes: Axes, shown: Iterable[tuple[Entry, Summary, float]], looks: Look
 
 
 def half_width(summary: Summary) -> float:
-    """Of the interval, in percent; 0 where there is none."""
-    return 50 * (summary.high - summary.low) if summary.n > 1 else 0.0
+    """Of the interval, in percent; 0 where there are too few seeds for one."""
+    return 50 * (summary.high - summary.low) if summary.n >= LEAST_SEEDS else 0.0
 
 
 def scored(section: Section, rule: str) -> list[tuple[Entry, Summary]]:

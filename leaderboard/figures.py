@@ -16,7 +16,7 @@ from leaderboard.across import over_tasks
 from leaderboard.board import Board, Competitor, Section, Suite
 from leaderboard.curves import bias_strength
 from leaderboard.drawing import STYLE, Looks, half_width, looks_of, new_axes, percent_of, plain, with_legend
-from leaderboard.page.values import section_id
+from leaderboard.page.values import digest, section_id, slug
 from leaderboard.section_figures import SECTION_FIGURES
 
 if TYPE_CHECKING:
@@ -59,11 +59,11 @@ def figures(board: Board, rule: str) -> Iterator[tuple[str, Figure]]:
     for suite in board.suites:
         ranks = average_ranks(suite, rule, looks)
         if ranks is not None:
-            yield f"{section_id(suite.sections[0])}-average_ranks", ranks
+            yield f"{slug(suite.protocol)}-{_digest_of(suite.sections)}-average_ranks", ranks
         for levels in suite.levels:
             curves = rho_curves(levels, rule, looks)
             if curves is not None:
-                yield f"{section_id(levels[0])}-rho", curves
+                yield f"{slug(levels[0].task)}-{slug(suite.protocol)}-{_digest_of(levels)}-rho", curves
             for section in levels:
                 for name, draw in SECTION_FIGURES.items():
                     figure = draw(section, rule, looks)
@@ -110,6 +110,10 @@ def rho_curves(levels: Sequence[Section], rule: str, looks: Looks) -> Figure | N
         axes.fill_between(x, mean - half, mean + half, color=look.colour, alpha=0.12, linewidth=0)
     axes.set_xticks(x, [f"{rho:g}" for rho in rhos])
     return with_legend(figure, axes)
+
+
+def _digest_of(sections: Sequence[Section]) -> str:
+    return digest([section_id(section) for section in sections])
 
 
 Curve = tuple[Competitor, np.ndarray[tuple[int], np.dtype[np.float64]], np.ndarray[tuple[int], np.dtype[np.float64]]]

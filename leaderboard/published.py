@@ -54,13 +54,10 @@ class Claim:
 def claims(section: Section, rule: str, references: Sequence[Reference]) -> tuple[Claim, ...]:
     """All published numbers for a section's entries that measure what we measure: by entry, headline metric first."""
     found = []
-    for entry in section.entries:
-        matching = [
-            reference
-            for name in published_names(entry.method, entry.params)
-            for reference in lookup(references, task=section.task, rho=section.rho, method=name)
-            if reference.metric is not None
-        ]
+    here = [r for r in lookup(references, task=section.task, rho=section.rho) if r.metric is not None]
+    for entry in section.entries if here else ():
+        names = published_names(entry.method, entry.params)
+        matching = [reference for name in names for reference in here if reference.method == name]
         matching.sort(key=lambda reference: reference.metric != section.headline)
         for reference in matching:
             ours, oracle = (summarise(_measured(entry, reference, which)) for which in (rule, "oracle"))

@@ -25,7 +25,7 @@ def aggregate(results: Path, output: Path | None, plugins: tuple[Path, ...], as_
     """Collect all records into one parquet table; works at any time, also while cells run.
 
     The table has a row for each finished cell and selection rule, and one for each failed or missing cell.
-    docs/results_table.md describes its columns.
+    `debias-bench list columns` describes its columns.
     """
     del plugins
     store, path = Store(results), output or results / "results.parquet"

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from benchmark.aggregate import COLUMNS
 from benchmark.cli.options import json_option, plugin_option, print_json
 from benchmark.metrics import METRICS
 from benchmark.protocol import PROTOCOLS
@@ -66,6 +67,7 @@ LISTS: dict[str, Callable[[], list[dict[str, Any]]]] = {
     "sources": _sources,
     "protocols": _protocols,
     "metrics": lambda: [{"name": name, "definition": metric.definition} for name, metric in METRICS.items()],
+    "columns": lambda: [{"column": name, "type": kind, "what": text} for name, (kind, text) in COLUMNS.items()],
     "rules": lambda: [{"name": name, "looks at": rule.uses} for name, rule in RULES.items()],
 }
 
@@ -75,7 +77,7 @@ LISTS: dict[str, Callable[[], list[dict[str, Any]]]] = {
 @plugin_option
 @json_option
 def list_(what: str, plugins: tuple[str, ...], as_json: bool) -> None:
-    """List tasks, methods, data sources, protocols, metrics or selection rules."""
+    """List tasks, methods, data sources, protocols, metrics, selection rules or columns of the results table."""
     del plugins
     rows = LISTS[what]()
     if as_json:

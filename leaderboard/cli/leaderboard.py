@@ -12,6 +12,7 @@ from leaderboard import csv_tables, latex, markdown
 from leaderboard.board import Board
 from leaderboard.cli.options import board_of, rule_option
 from leaderboard.content import document
+from leaderboard.figures import write_figures
 from leaderboard.references import read_references
 from leaderboard.standings import standings
 
@@ -27,6 +28,9 @@ from leaderboard.standings import standings
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="Default: RESULTS/LEADERBOARD.md.")
 @click.option("--latex", "as_latex", is_flag=True, help="Also write the tables as LaTeX, beside the output.")
 @click.option("--csv", "as_csv", is_flag=True, help="Also write the tables as CSV, in a folder beside the output.")
+@click.option(
+    "--figures", "as_figures", is_flag=True, help="Also draw figures, SVG and PNG, in a folder beside the output."
+)
 @plugin_option
 @json_option
 def leaderboard(
@@ -36,6 +40,7 @@ def leaderboard(
     output: Path | None,
     as_latex: bool,
     as_csv: bool,
+    as_figures: bool,
     plugins: tuple[Path, ...],
     as_json: bool,
 ) -> None:
@@ -56,15 +61,17 @@ def leaderboard(
         files |= {folder / name: content for name, content in csv_tables.render(blocks).items()}
     for target, content in files.items():
         write_atomic(target, content.encode())
+    drawn = write_figures(board, path.with_name(f"{path.stem}_figures"), rule) if as_figures else []
     click.echo(text)
-    for target in files:
+    for target in (*files, *drawn):
         click.echo(f"written to {target}", err=True)
 
 
 def _as_json(board: Board, rule: str) -> list[dict[str, object]]:
     found: list[dict[str, object]] = []
     for section in board.sections:
-        for standing in standings(section, rule):
+        used = section.usable_rule(rule) or rule
+        for standing in standings(section, used):
             entry, summary = standing.entry, standing.summary
             found.append(
                 {
@@ -78,7 +85,7 @@ def _as_json(board: Board, rule: str) -> list[dict[str, object]]:
                     "version": entry.version,
                     "supervision": entry.supervision,
                     "stale": entry.stale,
-                    "rule": rule,
+                    "rule": used,
                     "metric": section.headline,
                     "rank": standing.best,
                     "worst_rank": standing.worst,

@@ -24,7 +24,13 @@ SHOWN = 50
 
 
 @click.command("submit-results")
-@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), default=Path("submission.zip"))
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path("submission.zip"),
+    show_default=True,
+    help="Where to write.",
+)
 @click.option("--sweep", "sweeps", multiple=True, help="Only cells of this sweep (its name); may be repeated.")
 @click.option("--method", "methods", multiple=True, help="Only this method; may be repeated.")
 @click.option("--task", "tasks", multiple=True, help="Only this task; may be repeated.")

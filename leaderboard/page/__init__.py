@@ -16,7 +16,7 @@ from benchmark.selection import RULES
 from leaderboard import statistics
 from leaderboard.board import Board
 from leaderboard.page.payload import parts
-from leaderboard.ranking import RANK
+from leaderboard.ranking import LEAST_SEEDS, RANK
 from leaderboard.references import read_references
 
 SCRIPTS = (
@@ -93,6 +93,7 @@ def _html(board: Board, title: str, downloads: Mapping[str, str]) -> str:
         interval=statistics.INTERVAL,
         test=statistics.TEST,
         rank=RANK,
+        least_seeds=LEAST_SEEDS,
         code=board.code,
         hardware=board.hardware,
     )

@@ -17,7 +17,7 @@ from leaderboard.across import over_levels, over_tasks, task_title
 from leaderboard.board import Board, Entry, Section, Suite
 from leaderboard.page.cells import cells_part, chunks_of
 from leaderboard.page.section import MARKS, section_part
-from leaderboard.page.values import competitor_id, entry_ids, number, section_id
+from leaderboard.page.values import competitor_id, entry_ids, half_width, number, section_id
 from leaderboard.ranking import LEAST_SEEDS
 from leaderboard.references import Reference
 from leaderboard.roles import role
@@ -104,7 +104,7 @@ def _over_levels(levels: Sequence[Section], rule: str) -> dict[str, Any]:
     return {
         competitor_id(found.competitor): {
             "area": number(found.area.mean),
-            "half": number((found.area.high - found.area.low) / 2),
+            "half": half_width(found.area),
             "breakdown": number(found.breakdown),
             "holds": found.breakdown == math.inf,
         }

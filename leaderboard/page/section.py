@@ -12,7 +12,7 @@ from benchmark.selection import RULES
 from leaderboard.board import Entry, Section
 from leaderboard.page.diagnostics import diagnostics_of
 from leaderboard.page.reproduce import reproduce
-from leaderboard.page.values import entry_ids, mean, number, numbers, parsed
+from leaderboard.page.values import entry_ids, half_width, half_widths, mean, number, numbers, parsed
 from leaderboard.published import claims, departures
 from leaderboard.references import Reference, lookup
 from leaderboard.standings import separation, standings
@@ -66,7 +66,7 @@ def _rule(
         summaries = summarise_all(section.scores(metric, rule))
         found["metrics"][metric] = {
             "mean": numbers(summaries.mean),
-            "half": numbers((summaries.high - summaries.low) / 2),
+            "half": half_widths(summaries),
         }
     found["n"] = [len(entry.by_rule.get(rule, {})) for entry in entries]
     lost = section.scores(section.headline, "oracle") - section.scores(section.headline, rule)
@@ -110,7 +110,7 @@ def _claims(
             "entry": place[id(claim.entry)],
             "published": published.index(claim.reference),
             "ours": number(claim.ours.mean),
-            "half": number((claim.ours.high - claim.ours.low) / 2),
+            "half": half_width(claim.ours),
             "deviations": number(claim.deviations, 2),
         }
         for claim in (claims(section, rule, references) if published else ())

@@ -14,7 +14,8 @@ import numpy as np
 
 from benchmark.errors import ResultCorruptError
 from leaderboard.board import Competitor, Entry, Section
-from leaderboard.statistics import FloatArray
+from leaderboard.ranking import LEAST_SEEDS
+from leaderboard.statistics import FloatArray, Summaries, Summary
 
 
 def number(value: float | None, digits: int = 5) -> float | None:
@@ -25,6 +26,16 @@ def number(value: float | None, digits: int = 5) -> float | None:
 def numbers(values: FloatArray, digits: int = 5) -> list[float | None]:
     """As :func:`number` for each."""
     return [value if math.isfinite(value) else None for value in np.round(values, digits).tolist()]
+
+
+def half_widths(summaries: Summaries) -> list[float | None]:
+    """Half of each interval; ``None`` below so many seeds that it would be too wide to tell anything."""
+    return numbers(np.where(summaries.n >= LEAST_SEEDS, (summaries.high - summaries.low) / 2, np.nan))
+
+
+def half_width(summary: Summary) -> float | None:
+    """As :func:`half_widths`, of one."""
+    return number((summary.high - summary.low) / 2) if summary.n >= LEAST_SEEDS else None
 
 
 def mean(values: Iterable[Any]) -> float | None:
@@ -50,7 +61,7 @@ def parsed(text: str | None) -> dict[str, Any]:
 
 def competitor_id(competitor: Competitor) -> str:
     """Of a method in addresses, whatever its name is."""
-    return f"{_slug(competitor.method)}-{_digest([competitor.method, competitor.variant, competitor.version])}"
+    return f"{slug(competitor.method)}-{digest([competitor.method, competitor.variant, competitor.version])}"
 
 
 def entry_ids(section: Section) -> dict[str, Entry]:
@@ -77,12 +88,14 @@ def section_id(section: Section) -> str:
         section.precision,
         section.engine_version,
     ]
-    return f"{_slug(section.task)}-{level}-{_slug(section.protocol)}-{_digest(identity)}"
+    return f"{slug(section.task)}-{level}-{slug(section.protocol)}-{digest(identity)}"
 
 
-def _slug(text: str) -> str:
+def slug(text: str) -> str:
+    """Short, and harmless in file names and addresses."""
     return re.sub(r"[^a-z0-9_]+", "_", text.lower())[:40]
 
 
-def _digest(value: Any) -> str:
+def digest(value: Any) -> str:
+    """Tells values apart that slugs do not."""
     return hashlib.sha256(msgspec.json.encode(value, order="sorted")).hexdigest()[:6]

@@ -164,6 +164,7 @@ def test_a_failure_is_one_row_with_its_reason_and_none_once_the_cell_has_finishe
         ({"candidates": RECORDS[0].candidates * 2}, "expected (2, 3, 6, 3)"),
         ({"counts": {"test": PackedCounts((1, 3, 6, 3), b"not zlib")}}, "incorrect header check"),
         ({"counts": {"test": PackedCounts((1, 3, 6, 3), zlib.compress(bytes(10**6)))}}, "need 216 bytes, found 217"),
+        ({"groups": Groups(10**6, ("b",), (10**6,), ((0,),))}, "numbers are read"),
     ],
 )
 def test_a_record_whose_counts_do_not_fit_is_reported_and_left_out(

@@ -89,7 +89,7 @@ def test_a_section_says_who_beats_whom_and_what_was_published(lab) -> None:
     assert (first["conflicting"], first["worst group"]) == ("85.0", "85.0")
     difference = 0.9 * (np.array(A) - np.array(B))
     predictive = stats.t(3, difference.mean(), difference.std(ddof=1) * math.sqrt(1 + 1 / 4))
-    assert first["beats next"] == f"{100 * predictive.sf(0):.0f}"
+    assert first["beats next, %"] == f"{100 * predictive.sf(0):.0f}"
     (claim,) = table_named(blocks, "published_colored_mnist_0.95")
     assert claim["published"] == "60.0 ± 2.0 std"
     assert claim["difference"] == "+8.5"

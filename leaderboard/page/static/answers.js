@@ -67,7 +67,7 @@ function canITrust(leader, rows) {
   return answerCard("Can I trust it?", completeness(counted("d"), total, counted("f"), counted("m")),
     leader.entry.notes.length ? `${labelOf(leader.method)}: ${leader.entry.notes.join("; ")}.` : null,
     known(leader.oracleGap) ? `Choosing its candidate on test itself would add ${percent(leader.oracleGap)} points.` : null,
-    published.length ? `Published: ${published.map((p) => `${withStd(p)} (${p.source})${known(p.deviations) ? `, ours ${signed(p.deviations / 100)} std from it` : ""}`).join("; ")}.` : "No published number for it here.");
+    published.length ? `Published${leader.departures.length ? " (under other conditions)" : ""}: ${published.map((p) => `${withStd(p)} (${p.source})${known(p.deviations) && !leader.departures.length ? `, ours ${signed(p.deviations / 100)} std from it` : ""}`).join("; ")}.` : "No published number for it here.");
 }
 
 function completeness(done, total, failed, missing) {
@@ -87,14 +87,16 @@ function overviewAnswers(rows, sections, state) {
   const { merit } = meritOf(sections, state);
   const order = sorted(ranked, [merit], merit.first === "down" ? `-${merit.id}` : merit.id);
   const says = (row) => (known(merit.key(row)) ? `${merit.says(row)}, ` : "") + `rank 1 in ${row.firsts} of ${row.ranks.length}`;
-  const [leader, ...others] = order;
+  const leaders = order.filter((row) => row === order[0] || (known(merit.key(row)) && merit.key(row) === merit.key(order[0])));
+  const [leader] = leaders;
+  const others = order.slice(leaders.length);
   const free = order.find((row) => row.method.supervision === "none");
   return [
-    answerCard("Which method?", labelOf(leader.method), `${says(leader)} settings.`,
+    answerCard("Which method?", leaders.length < 4 ? join(leaders.map((row) => labelOf(row.method))) : `${leaders.length} methods alike`, `${says(leader)} settings.`,
       others.length ? `Next: ${others.slice(0, 3).map((row) => `${labelOf(row.method)} (${says(row)})`).join("; ")}.` : null),
     overviewSureness(sections, state),
-    answerCard("At what price?", priceOf(leader),
-      free && free !== leader ? `Best without supervision: ${labelOf(free.method)} (${says(free)}).` : "What it costs in time and size is shown in each setting."),
+    answerCard("At what price?", priceOf(leaders.find((row) => row === free) || leader),
+      free && !leaders.includes(free) ? `Best without supervision: ${labelOf(free.method)} (${says(free)}).` : "What it costs in time and size is shown in each setting."),
     trust,
   ];
 }
@@ -106,8 +108,12 @@ function overviewSureness(sections, state) {
   const firsts = (section) => section.scores[state.rule].rank.filter((rank) => rank && rank[0] === 1).length;
   const shared = sections.reduce((sum, section) => sum + firsts(section), 0) / sections.length;
   const seeds = [...new Set(sections.map((section) => section.seeds.length))].sort((a, b) => a - b);
-  return answerCard("How sure?", shared > 1 ? `${shared.toFixed(1)} methods share rank 1` : "One method per setting leads",
-    "on average over the settings: the seeds cannot tell them apart.",
+  const sharing = shared > 1 ? `${shared.toFixed(1)} methods share rank 1` : "One method per setting leads";
+  const tasks = meritOf(sections, state).merit.id === "average" && index.suites[state.protocol][state.rule];
+  const rivals = tasks && new Set(tasks.groups.filter((group) => group.includes(0)).flat()).size - 1;
+  return answerCard("How sure?", !tasks ? sharing : rivals > 0 ? `Cannot be told from ${plural(rivals, "other")}` : "Better than all others",
+    tasks ? `over ${tasks.tasks.length} tasks: average ranks closer than ${tasks.difference.toFixed(1)} are no difference (Nemenyi, 5 %). ${sharing}, on average over the settings.` :
+      "on average over the settings: the seeds cannot tell them apart.",
     `${seeds.length > 1 ? `${seeds[0]} to ${seeds.at(-1)}` : seeds[0]} seeds per setting. Open a setting for intervals and comparisons.`);
 }
 

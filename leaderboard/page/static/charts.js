@@ -10,7 +10,7 @@ const opens = (row, section) => ({ "data-entry": row.id, "data-open": `${section
 
 function legendOf(rows) {
   const kinds = [...new Set(rows.map((row) => row.method.supervision))];
-  return kinds.map((kind) => supervisionBadge(rows.find((row) => row.method.supervision === kind).method));
+  return [h("span", { class: "faint" }, "Supervision:"), ...kinds.map((kind) => supervisionBadge(rows.find((row) => row.method.supervision === kind).method))];
 }
 
 /* ---- score against rho ---- */
@@ -103,7 +103,10 @@ function scatter({ title, hint, rows, section, x, y, diagonal, joined, columns, 
   const draw = (width) => {
     const margin = { left: 44, right: 16, top: 24, bottom: 44 };
     const along = (value) => (x.log ? Math.log10(value) : value);
-    const ends = (axis, row) => [axis.of(row) - (axis.half?.(row) || 0), axis.of(row) + (axis.half?.(row) || 0)];
+    const ends = (axis, row) => [-1, 1].map((sign) => {
+      const [least, most] = axis.limits || [-Infinity, Infinity];
+      return Math.min(most, Math.max(least, axis.of(row) + sign * (axis.half?.(row) || 0)));
+    });
     let xRange = extent(points.map((row) => along(x.of(row))), x.limits, 0.08);
     let yRange = extent(points.flatMap((row) => ends(y, row)), y.limits);
     if (diagonal) xRange = yRange = [Math.min(xRange[0], yRange[0]), Math.max(xRange[1], yRange[1])];
@@ -231,7 +234,7 @@ function dotPlot({ width, methods, ids, of, range, title, text, ticks, groups = 
   const above = width < 480; // then labels stand over the dots instead of beside them
   const step = above ? 34 : 24;
   const longest = Math.max(...methods.map((method) => labelOf(method).length));
-  const margin = { left: above ? 8 : 14 + LETTER * longest, right: 14 + 9 * groups.length, top: 10, bottom: 40 };
+  const margin = { left: above ? 8 : 20 + 1.1 * LETTER * longest, right: 14 + 9 * groups.length, top: 10, bottom: 40 };
   const height = margin.top + step * methods.length + margin.bottom;
   const x = linear(range, [margin.left + 8, width - margin.right - 8]);
   const y = (i) => margin.top + step * (i + 0.5);
@@ -310,7 +313,7 @@ const MOST_PAIRS = 16;
 function pairTable(rows, section) {
   const ranked = rows.filter((row) => known(row.mean) && row.n > 1).sort((a, b) => b.mean - a.mean).slice(0, MOST_PAIRS);
   if (ranked.length < 2 || !ranked.some((row) => row.against(ranked[1]))) return null;
-  return h("figure", { class: "card chart wide" },
+  return h("figure", { class: `card chart ${ranked.length > 8 ? "wide" : ""}` },
     h("figcaption", null, h("h3", null, "Who beats whom, how surely"),
       h("p", { class: "hint" },
         "Probability (%) that the method of the row scores higher than that of the column on a further seed; bold where the difference is significant after correction.")),

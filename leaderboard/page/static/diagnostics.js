@@ -2,7 +2,7 @@
 "use strict";
 
 function diagnosticTable({ title, hint, columns, rows }) {
-  return h("figure", { class: "card chart wide" },
+  return h("figure", { class: `card chart ${columns.length > 4 ? "wide" : ""}` },
     h("figcaption", null, h("h3", null, title), h("p", { class: "hint" }, hint)),
     h("div", { class: "scroll", role: "region", tabindex: "0", "aria-label": title },
       h("table", { class: "tints" },

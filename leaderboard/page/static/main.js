@@ -11,7 +11,7 @@ function rowsOf(section, part, state) {
   const of = (name, rule = found) => (i) => ({ mean: rule.metrics[name].mean[i], half: rule.metrics[name].half[i] });
   return part.entries
     .map((entry, i) => ({
-      ...entry, entry, i, published: claims.get(i) || [], section, ranked, method: { ...index.methods[entry.id], variant: entry.variant }, headline: section.headline,
+      ...entry, entry, i, published: claims.get(i) || [], departures: part.departures, section, ranked, method: { ...index.methods[entry.id], variant: entry.variant }, headline: section.headline,
       ...of(section.headline)(i), n: found.n[i], rank: found.rank[i], pairs: found.pairs,
       oracleGap: found.oracleGap[i],
       metric: (name) => of(name)(i),
@@ -138,7 +138,7 @@ function overview(sections, state) {
     h("h2", null, state.task ? words(state.task) : "All settings"),
     h("section", { class: "answers", "aria-label": "At a glance" }, overviewAnswers(rows, sections, state)),
     rows.length ? table(rows, overviewColumns(rows, sections, state), state, { caption: "Scores of all methods in all settings shown, percent", sort: merit.first === "down" ? `-${merit.id}` : merit.id }) : h("p", { class: "card" }, "No method passes the filter."),
-    h("p", { class: "hint" }, "Percent by each setting's headline metric, with the rank; darker is better within a column. Follow “look” to a setting, and a number to what is behind it."),
+    h("p", { class: "hint" }, "Percent by each setting's headline metric, with the rank; the stronger the tint, the better within its column. Follow “look” to a setting, and a number to what is behind it."),
     h("section", { class: "charts", "aria-label": "Charts" }, 
       all ? [averageRanks(state), interquartileMeans(state)] : null, groups.map((group) => rhoCurves(group, rows, state))),
   ];

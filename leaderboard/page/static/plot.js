@@ -32,7 +32,7 @@ function logTicks(from, to) {
 
 /** Ticks of a logarithmic axis of seconds. */
 function timeTicks(from, to) {
-  const nice = [1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 18000, 36000, 86400, 172800].map(Math.log10);
+  const nice = [0.01, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 18000, 36000, 86400, 172800].map(Math.log10);
   const inside = nice.filter((tick) => tick >= from && tick <= to);
   return inside.length > 1 ? inside : logTicks(from, to);
 }

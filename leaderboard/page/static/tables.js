@@ -84,7 +84,7 @@ function intervalColumn(rows) {
     id: "interval", title: "95 % interval", class: "interval wide-only", first: "down", key: (row) => row.mean,
     about: "Mean and 95 % t-interval over seeds; the dotted line is vanilla",
     head: () => svg("svg", { width, height: 14, "aria-hidden": "true", class: "scale" },
-      niceTicks(x.from, x.to, 3).map((tick) => svg("text", { x: Math.min(width - 14, Math.max(8, x(tick))), y: 11, "text-anchor": "middle" }, percent(tick, 0)))),
+      niceTicks(x.from, x.to, 4).map((tick) => svg("text", { x: Math.min(width - 14, Math.max(8, x(tick))), y: 11, "text-anchor": "middle" }, percent(tick, 0)))),
     cell: (row) => (!known(row.mean) ? "" : svg("svg", { width, height: 26, role: "img", "aria-label": `interval ${within(row.mean, row.half)}` },
       reference(26),
       known(row.half) ? svg("line", { class: "whisker", x1: inside(row.mean - row.half), x2: inside(row.mean + row.half), y1: 13, y2: 13, vars: { colour: colourOf(row.method) } }) : null,
@@ -99,7 +99,7 @@ function publishedCell(row) {
   const nearest = numbers.reduce((a, b) => (Math.abs(a.value - row.mean) <= Math.abs(b.value - row.mean) ? a : b));
   const difference = known(row.mean) ? row.mean - nearest.value : null;
   return h("span", { title: numbers.map((p) => `${withStd(p)}: ${p.source} (${p.evidence})`).join("\n") },
-    withStd(nearest), known(difference) ? h("span", { class: "delta" }, `ours ${signed(difference)}${
+    withStd(nearest), row.departures.length ? h("span", { class: "delta", title: row.departures.join("\n") }, "other conditions") : known(difference) ? h("span", { class: "delta" }, `ours ${signed(difference)}${
       known(nearest.deviations) ? ` = ${nearest.deviations.toFixed(1).replace("-", "−")} std` : ""}`) : null);
 }
 

@@ -12,6 +12,8 @@ import pytest
 from leaderboard.board import Board, Section
 from leaderboard.page import build
 from leaderboard.page.values import entry_ids, section_id
+from leaderboard.published import claims
+from leaderboard.references import read_references
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 SECTION = "#task=colored_mnist&rho=0.99"
@@ -195,8 +197,10 @@ def test_axe_finds_no_serious_barrier(page: Any, folder: Path, section: Section,
     page.run("document.querySelectorAll('.chart-data, #view details').forEach((d) => { d.open = true; })")
     page.run(axe)
     found = page.driver.execute_async_script(
-        "axe.run({ resultTypes: ['violations'] }).then(arguments[arguments.length - 1])"
+        "axe.run({ resultTypes: ['violations', 'passes', 'incomplete'] }).then(arguments[arguments.length - 1])"
     )
+    assert [rule["id"] for rule in found["incomplete"] if rule.get("error")] == []
+    assert "color-contrast" in {rule["id"] for rule in found["passes"]}
     barriers = [
         (violation["id"], violation["impact"], [node["html"][:120] for node in violation["nodes"]][:3])
         for violation in found["violations"]
@@ -301,3 +305,20 @@ def test_what_stands_against_a_number_is_said(
     page.open(tmp_path / "page")
     assert page.texts(".flag") == ["stale"]
     assert "stale: method version 1, now 2" in page.texts(".answers")[0]
+
+
+def test_published_numbers_stand_beside_ours_only_where_conditions_are_alike(
+    page: Any, folder: Path, section: Section
+) -> None:
+    page.open(folder, f"{SECTION}&q=denetdm")
+    (entry,) = (entry for entry in section.entries if entry.method == "denetdm")
+    ours = entry.summary(section.headline, "unbiased_val").mean
+    numbers_of = [claim for claim in claims(section, "unbiased_val", read_references()) if claim.entry is entry]
+    headline = [claim for claim in numbers_of if claim.reference.metric == section.headline]
+    nearest = min(headline, key=lambda claim: abs(claim.reference.value - ours))
+    number, difference = page.texts("td.paper")[0].split("\n")
+    assert number.startswith(f"{100 * nearest.reference.value:.1f}")
+    assert difference.split()[1].replace("−", "-") == f"{100 * (ours - nearest.reference.value):+.1f}"
+    page.open(folder, "#protocol=short&task=colored_mnist&rho=0.99&q=denetdm")
+    assert page.texts("td.paper .delta") == ["other conditions"]
+    assert any("protocol short, not the authors' budget" in text for text in page.texts("#view .hint"))

@@ -114,6 +114,8 @@ def test_marks_of_a_chart_lie_where_their_numbers_say(page: Any, folder: Path) -
     marks = page.run(script)
     assert len(marks) == 16
     low, high = min(marks, key=lambda m: m["a"]), max(marks, key=lambda m: m["a"])
+    assert low["x"] < high["x"]
+    assert low["y"] > high["y"], "up is more"
     for mark in marks:
         for place, value in (("x", "a"), ("y", "c")):
             share = (mark[value] - low[value]) / (high[value] - low[value])

@@ -71,6 +71,16 @@ def test_comparisons_and_ranks_are_the_boards(section: Section, folder: Path) ->
         assert pairs["p"][i][j] == pytest.approx(ranking.p_adjusted[i, j], abs=1e-4)
 
 
+def test_two_seeds_give_neither_interval_nor_rank(
+    make_board: Callable[..., Board], make_rows: Callable[..., Any], tmp_path: Path
+) -> None:
+    build(make_board(row for row in make_rows(seeds=2) if row["task"] == "celeba"), tmp_path / "page")
+    (shown,) = read_part(tmp_path / "page", "index")["sections"]
+    found = shown["scores"]["last"]
+    assert None not in found["mean"]
+    assert set(found["half"]) == set(found["rank"]) == {None}
+
+
 def test_oracle_is_never_ranked_by(folder: Path, made_up_board: Board) -> None:
     for section in made_up_board.sections:
         found = read_part(folder, section_id(section))["rules"]["oracle"]
