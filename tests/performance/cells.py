@@ -39,7 +39,8 @@ def no_op_cell(count: int = 300) -> Measured:
     wall, cpu = wall[20:], cpu[20:]
     median = statistics.median(wall)
     return Measured(
-        median, {"wall ms": median, "processor ms": statistics.median(cpu), "fastest tenth ms": sorted(wall)[count // 10]}
+        median,
+        {"wall ms": median, "processor ms": statistics.median(cpu), "fastest tenth ms": sorted(wall)[count // 10]},
     )
 
 
