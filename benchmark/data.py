@@ -1,4 +1,8 @@
-"""Splits on the device: uint8 tensors, a batch is an index gather and a fused normalisation."""
+"""Splits on the device: uint8 tensors, a batch is an index gather and a fused normalisation.
+
+Token sequences are stored as long as the longest may be, filled up with ``PADDING``. Samples of like length share a
+batch, and a batch is cut to a multiple of ``BUCKET`` tokens.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,14 @@ import torch
 from benchmark.task import Inputs, Layout, Split
 
 MEMORY_FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
+PADDING = -1
+"""What fills up token sequences, whatever a tokenizer calls it; networks ignore it."""
+BUCKET = 8
+"""Batches of tokens are a multiple of so many long."""
+SORTED_BATCHES = 50
+"""Samples of so many batches are sorted by length before they are divided into batches."""
+ORDERED_TOKENS = 2**14
+"""At most so many tokens in a batch that is not trained on: bounds the memory of activations."""
 
 
 @dataclass(frozen=True)
@@ -19,7 +31,7 @@ class Batch:
     """One training or evaluation batch.
 
     Attributes:
-        x: Network inputs, float (B, channels, height, width) or tokens (B, length).
+        x: Network inputs, float (B, channels, height, width) or tokens (B, length of the longest, at least).
         y: Targets (B,).
         b: Bias labels (B, biases), or ``None`` where the method has not declared that it needs them.
         index: Positions of the samples in their split (B,).
@@ -55,6 +67,7 @@ class Data:
         self.b = torch.as_tensor(split.b).to(device) if with_bias else None
         self.inputs = inputs
         self.device = device
+        self._lengths = (torch.as_tensor(split.x) != PADDING).sum(1) if len(inputs.shape) == 1 else None
         self._memory_format = MEMORY_FORMATS[layout]
         self._scale, self._shift = _normalisation(inputs, device)
 
@@ -67,12 +80,16 @@ class Data:
         part = copy.copy(self)
         part.x, part.y = self.x.index_select(0, index), self.y.index_select(0, index)
         part.b = None if self.b is None else self.b.index_select(0, index)
+        part._lengths = None if self._lengths is None else self._lengths.index_select(0, index.cpu())
         return part
 
     def batch(self, index: torch.Tensor) -> Batch:
         """The samples at ``index`` (B,), normalised."""
+        x = self.x.index_select(0, index)
+        if self._lengths is not None:
+            x = x[:, : self._width(self._lengths.index_select(0, index.cpu()))]
         return Batch(
-            x=self.normalise(self.x.index_select(0, index)),
+            x=self.normalise(x),
             y=self.y.index_select(0, index),
             b=None if self.b is None else self.b.index_select(0, index),
             index=index,
@@ -92,16 +109,43 @@ class Data:
 
         The last, smaller batch is kept, but for a single sample: batch norm cannot be trained on one.
         """
-        permutation = torch.randperm(len(self), generator=order).to(self.device)
+        permutation = torch.randperm(len(self), generator=order)
+        if self._lengths is not None:
+            permutation = _by_length(permutation, self._lengths, batch_size, order)
+        permutation = permutation.to(self.device)
         for index in torch.split(permutation, batch_size):
             if len(index) > 1 or len(self) == 1:
                 yield self.batch(index)
 
     def ordered(self, batch_size: int) -> Iterator[Batch]:
-        """Every sample once, in stored order."""
-        for start in range(0, len(self), batch_size):
+        """Every sample once, in stored order, at most ``batch_size`` at a time."""
+        start = 0
+        while start < len(self):
             stop = min(start + batch_size, len(self))
+            if self._lengths is not None:
+                stop = min(stop, start + max(1, ORDERED_TOKENS // self._width(self._lengths[start:stop])))
             yield self.batch(torch.arange(start, stop, device=self.device))
+            start = stop
+
+    def _width(self, lengths: torch.Tensor) -> int:
+        """To how many tokens samples of these lengths are cut."""
+        return min(self.x.shape[1], -(-int(lengths.max()) // BUCKET) * BUCKET)
+
+
+def _by_length(
+    permutation: torch.Tensor, lengths: torch.Tensor, batch_size: int, order: torch.Generator
+) -> torch.Tensor:
+    """A permutation (N,) rearranged so that batches cut from it hold like lengths, in random order.
+
+    Runs of ``SORTED_BATCHES`` batches are sorted by length, then all full batches are shuffled; a smaller one, the
+    last, stays.
+    """
+    runs = torch.split(permutation, SORTED_BATCHES * batch_size)
+    permutation = torch.cat([run[lengths[run].argsort(stable=True)] for run in runs])
+    full = len(permutation) // batch_size * batch_size
+    batches = permutation[:full].view(-1, batch_size)
+    shuffled = batches[torch.randperm(len(batches), generator=order)].flatten()
+    return torch.cat((shuffled, permutation[full:]))
 
 
 @lru_cache(maxsize=8)
