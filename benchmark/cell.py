@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -141,6 +141,32 @@ def upstream_cells(cell: Cell) -> dict[str, Cell]:
         role: make_cell(task, cell.rho, start.method, start.params, cell.seed, cell.protocol, cell.precision)
         for role, start in method_of(cell).upstream().items()
     }
+
+
+class Siblings:
+    """Resolves cells that differ in their seed alone together: a sweep has thousands of cells and few kinds of them."""
+
+    def __init__(self) -> None:
+        """Remembers what it has asked the plugins: one instance per command."""
+        self._starts: dict[bytes, dict[str, Cell]] = {}
+
+    def upstream(self, cell: Cell) -> dict[str, Cell]:
+        """The same as :func:`upstream_cells`."""
+        kind = msgspec.json.encode(
+            (cell.task, cell.task_params, cell.rho, cell.method, cell.params, cell.protocol, cell.precision)
+        )
+        starts = self._starts.get(kind)
+        if starts is None:
+            starts = self._starts[kind] = upstream_cells(cell)
+        return {role: self.with_seed(start, cell.seed) for role, start in starts.items()}
+
+    def with_seed(self, cell: Cell, seed: int) -> Cell:
+        """The cell that :func:`make_cell` would make with another seed; it has no diagnostics."""
+        if cell.seed == seed and not cell.diagnostics:
+            return cell
+        other = replace(cell, seed=seed, upstream={}, diagnostics=())
+        starts = self.upstream(other) if cell.upstream else {}
+        return replace(other, upstream={role: start.key for role, start in starts.items()}) if starts else other
 
 
 def supervision_of(cell: Cell) -> Supervision:

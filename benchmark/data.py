@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 
@@ -147,8 +148,12 @@ def _by_length(
     return torch.cat((shuffled, permutation[full:]))
 
 
+@lru_cache(maxsize=8)
 def _normalisation(inputs: Inputs, device: torch.device) -> tuple[torch.Tensor | None, torch.Tensor | None]:
-    """``(x / divide - mean) / std`` as ``x * scale + shift``, each shaped (1, C, 1, 1); the shift may be absent."""
+    """``(x / divide - mean) / std`` as ``x * scale + shift``, each shaped (1, C, 1, 1); the shift may be absent.
+
+    Shared by all splits of a task: nothing writes into them.
+    """
     if len(inputs.shape) != 3:
         return None, None
     std = torch.tensor(inputs.std or (1.0,), dtype=torch.float64).view(1, -1, 1, 1)

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from benchmark.cell import Cell, Precision, make_cell
+from benchmark.cell import Cell, Precision, Siblings, make_cell
 from benchmark.config import convert, read_yaml
 from benchmark.diagnostics import chosen
 from benchmark.errors import ConfigError, NotApplicableError
@@ -130,17 +130,19 @@ def expand(sweep: Sweep, root: Path) -> Expansion:
     protocol, diagnostics = protocol_named(sweep.protocol), chosen(sweep.diagnostics)
     methods = [MethodEntry(entry) if isinstance(entry, str) else entry for entry in sweep.methods]
     cells: dict[str, Cell] = {}
+    siblings = Siblings()
     refused: dict[tuple[str, str], NotApplicable] = {}
     for task, rho in _tasks(sweep, protocol, root):
         for entry in methods:
             for params in entry.variants():
-                for seed in sweep.seed_list():
-                    try:
-                        cell = make_cell(task, rho, entry.name, params, seed, protocol, sweep.precision)
-                    except NotApplicableError as error:
-                        refused[task.name, entry.name] = NotApplicable(error.task, error.method, error.reason)
-                        break
-                    cells[cell.key] = replace(cell, diagnostics=diagnostics)
+                first, *others = sweep.seed_list()
+                try:
+                    cell = make_cell(task, rho, entry.name, params, first, protocol, sweep.precision)
+                except NotApplicableError as error:
+                    refused[task.name, entry.name] = NotApplicable(error.task, error.method, error.reason)
+                    continue
+                for one in (cell, *(siblings.with_seed(cell, seed) for seed in others)):
+                    cells[one.key] = replace(one, diagnostics=diagnostics) if diagnostics else one
     return Expansion(list(cells.values()), list(refused.values()))
 
 

@@ -72,7 +72,7 @@ def run(
     expansion = expand(parsed, data_root)
     write_manifest(store, sweep.stem, parsed, expansion)
     if retry_failed:
-        for key in store.failed() & set(with_upstream(expansion.cells)):
+        for key in store.failures() & set(with_upstream(expansion.cells)):
             store.forget_failure(key)
     plan = make_plan(expansion.cells, store)
     if not as_json:

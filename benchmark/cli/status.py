@@ -66,7 +66,9 @@ def look(store: Store, digests: Digests, queued: Mapping[str, str]) -> Overview:
     """
     manifests = read_manifests(store)
     cells = {cell.key: cell for manifest in manifests for cell in manifest.cells}
-    finished, failed = store.finished(), store.failed()
+    known = digests.read()
+    finished = digests.finished
+    failed = store.failed(finished)
     running = dict(Claims(store.root / "claims").living())
     staleness = Staleness()
     stale = {key: reason for key in finished & set(cells) if (reason := staleness(cells[key])) is not None}
@@ -79,7 +81,6 @@ def look(store: Store, digests: Digests, queued: Mapping[str, str]) -> Overview:
         return "failed" if key in failed else "queued" if key in queued else "missing"
 
     states = {key: state(key) for key in cells}
-    known = digests.read()
     left, guessed = _left(states, cells, running, Estimates(known.values()))
     return Overview(
         cells=cells,

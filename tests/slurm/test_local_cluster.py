@@ -171,8 +171,8 @@ def test_jobs_run_the_code_and_the_plugin_that_were_submitted(here: Here, tmp_pa
     plugin.write_text("raise ImportError('edited meanwhile')")
     here.plugin = ROOT / "tests" / "benchmark" / "toy_plugin.py"
     eventually(here.is_over)
-    (path,) = here.store.finished_files()
-    record = here.store.read(path.stem)
+    ((key, _),) = here.store.finished_files()
+    record = here.store.read(key)
     assert record is not None
     assert [candidate.label for candidate in record.candidates] == ["as submitted"]
     assert record.environment["code"] == next(iter(here.status()["codes"]))
