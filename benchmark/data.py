@@ -7,6 +7,7 @@ batch, and a batch is cut to a multiple of ``BUCKET`` tokens.
 from __future__ import annotations
 
 import copy
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -85,11 +86,13 @@ class Data:
 
     def batch(self, index: torch.Tensor) -> Batch:
         """The samples at ``index`` (B,), normalised."""
+        return self._batch(index, None if self._lengths is None else self._width(self._lengths[index.cpu()]))
+
+    def _batch(self, index: torch.Tensor, width: int | None) -> Batch:
+        """The samples at ``index`` (B,), tokens cut to ``width``."""
         x = self.x.index_select(0, index)
-        if self._lengths is not None:
-            x = x[:, : self._width(self._lengths.index_select(0, index.cpu()))]
         return Batch(
-            x=self.normalise(x),
+            x=self.normalise(x) if width is None else x[:, :width],
             y=self.y.index_select(0, index),
             b=None if self.b is None else self.b.index_select(0, index),
             index=index,
@@ -112,20 +115,27 @@ class Data:
         permutation = torch.randperm(len(self), generator=order)
         if self._lengths is not None:
             permutation = _by_length(permutation, self._lengths, batch_size, order)
-        permutation = permutation.to(self.device)
-        for index in torch.split(permutation, batch_size):
+        widths = self._widths(permutation, batch_size)  # before it is on the device: an epoch never waits for it
+        for index, width in zip(torch.split(permutation.to(self.device), batch_size), widths, strict=False):
             if len(index) > 1 or len(self) == 1:
-                yield self.batch(index)
+                yield self._batch(index, width)
 
     def ordered(self, batch_size: int) -> Iterator[Batch]:
         """Every sample once, in stored order, at most ``batch_size`` at a time."""
         start = 0
         while start < len(self):
-            stop = min(start + batch_size, len(self))
+            stop, width = min(start + batch_size, len(self)), None
             if self._lengths is not None:
                 stop = min(stop, start + max(1, ORDERED_TOKENS // self._width(self._lengths[start:stop])))
-            yield self.batch(torch.arange(start, stop, device=self.device))
+                width = self._width(self._lengths[start:stop])
+            yield self._batch(torch.arange(start, stop, device=self.device), width)
             start = stop
+
+    def _widths(self, order: torch.Tensor, batch_size: int) -> Iterator[int | None]:
+        """To how many tokens each batch of an epoch is cut; ``None`` for images."""
+        if self._lengths is None:
+            return itertools.repeat(None)
+        return (self._width(lengths) for lengths in torch.split(self._lengths[order], batch_size))
 
     def _width(self, lengths: torch.Tensor) -> int:
         """To how many tokens samples of these lengths are cut."""
