@@ -132,9 +132,9 @@ class GatedUnits(Gated):
 def behind_frozen_layers(run: Run, gated: Gated, batch_size: int, *splits: Data) -> tuple[Gated, tuple[Data, ...]]:
     """Pass splits through the layers before the first gate once, instead of in every step.
 
-    Only where images always enter as they are stored, where what comes out is not larger (an MLP, whose first layer has
-    most of its weights), and where batches of the sizes that will be trained on come out bit for bit as in larger ones:
-    matrix products may sum in another order for a few samples.
+    Only where the inputs are images that always enter as they are stored, where what comes out is not larger (an MLP,
+    whose first layer has most of its weights), and where batches of the sizes that will be trained on come out bit for
+    bit as in larger ones: matrix products may sum in another order for a few samples.
 
     Args:
         run: The cell.
@@ -146,7 +146,7 @@ def behind_frozen_layers(run: Run, gated: Gated, batch_size: int, *splits: Data)
         What to train in place of ``gated``, under the same gates, and the splits that it reads.
     """
     parts = gated.split()
-    if parts is None or run.problem.recipe.augment != "none":
+    if parts is None or run.problem.recipe.augment != "none" or len(run.problem.inputs.shape) != 3:
         return gated, splits
     layers, rest = parts
     with run.autocast():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 import torch
@@ -158,6 +158,14 @@ def test_a_network_without_sites_is_refused_for_structured_masks() -> None:
 class TestBehindFrozenLayers:
     """The layers before the first gate, passed once: an exact shortcut, taken where it holds."""
 
+    @pytest.fixture(autouse=True)
+    def _one_thread(self) -> Iterator[None]:
+        """How a product is cut up depends on how many there are."""
+        before = torch.get_num_threads()
+        torch.set_num_threads(1)
+        yield
+        torch.set_num_threads(before)
+
     def run_of(self, toy_run: ToyRun, **options: object) -> Run:
         return toy_run(Supervision(unbiased_split=True), **options)
 
@@ -166,7 +174,7 @@ class TestBehindFrozenLayers:
         run = self.run_of(toy_run, samples=batch_size * (1000 // batch_size))
         gated = GatedUnits(run.network(), hard)
         learned, (shown,) = behind_frozen_layers(run, gated, batch_size, run.train)
-        if batch_size >= 7:
+        if batch_size >= 64:
             assert learned is not gated
             assert shown.x.shape == (len(run.train), 24)
         scramble(gated)
