@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from benchmark.cell import Cell, upstream_cells
 from benchmark.store import State, Store
+from benchmark.tuning.study import Final, Trial, Unit
+from benchmark.tuning.survey import StudyState, survey
 
 
 @dataclass(frozen=True)
@@ -16,13 +18,15 @@ class Plan:
     Attributes:
         states: Of every cell of the sweep, by key.
         to_run: Cells to run, each after the cells that it starts from; includes upstream cells that the sweep does
-            not list but that its cells need.
+            not list but that its cells need, and the trials of studies whose choice it waits for.
         upstream: Keys that each cell to run waits for, out of ``to_run``.
+        studies: How far the tuning of the sweep is.
     """
 
     states: dict[str, State]
-    to_run: list[Cell]
+    to_run: list[Unit]
     upstream: dict[str, set[str]]
+    studies: tuple[StudyState, ...] = ()
 
     def count(self, state: State) -> int:
         """How many cells of the sweep are in this state."""
@@ -37,28 +41,71 @@ def with_upstream(cells: Iterable[Cell]) -> dict[str, Cell]:
     return found
 
 
-def make_plan(cells: Iterable[Cell], store: Store) -> Plan:
-    """Compare cells with what a results folder holds."""
+def make_plan(cells: Iterable[Cell], store: Store, finals: Iterable[Final] = ()) -> Plan:
+    """Compare cells, and cells whose parameters have to be chosen first, with what a results folder holds."""
     finished, failed = store.finished(), store.failed()
     states: dict[str, State] = {}
     waits: dict[str, set[str]] = {}
-    to_run: dict[str, Cell] = {}
+    to_run: dict[str, Unit] = {}
+    tuning = survey(finals, store)
 
-    def add(cell: Cell) -> None:
-        if cell.key in to_run:
-            return
+    def starts_of(cell: Cell) -> set[str]:
+        """Put what a cell starts from before it; the keys that it has to wait for."""
         starts = [start for start in upstream_cells(cell).values() if not store.has_artifact(start.key)]
         for start in starts:
             if start.key not in failed:
                 add(start)
-        to_run[cell.key] = cell
-        waits[cell.key] = {start.key for start in starts if start.key in to_run}
+        return {start.key for start in starts if start.key in to_run}
 
-    for cell in cells:
+    def add(cell: Cell) -> None:
+        if cell.key not in to_run:
+            waits[cell.key] = starts_of(cell)
+            to_run[cell.key] = cell
+
+    for state in tuning:  # first of all, since much waits for them
+        starts = starts_of(state.study.like)
+        for place in range(state.tally.finished, state.study.trials if state.is_open else 0):
+            trial = Trial(state.study, place)
+            to_run[trial.key], waits[trial.key] = trial, starts
+    for cell in (*cells, *(cell for state in tuning for cell in state.cells)):
         key = cell.key
         states[key] = "done" if key in finished else "failed" if key in failed else "missing"
         if key in finished and cell.diagnostics:
             states[key] = store.state(key, cell.diagnostics)
         if states[key] == "missing":
             add(cell)
-    return Plan(states, list(to_run.values()), waits)
+    for state in tuning:
+        trials = {
+            key for key, unit in to_run.items() if isinstance(unit, Trial) and unit.study.name == state.study.name
+        }
+        for final in state.waiting:
+            states[final.key] = "missing" if state.is_open else "failed"
+            if state.is_open:
+                to_run[final.key], waits[final.key] = final, trials
+    return Plan(states, list(to_run.values()), waits, tuple(tuning))
+
+
+def what_is_left(units: Iterable[Unit], upstream: Mapping[str, set[str]], store: Store) -> Plan:
+    """What of some cells and trials, which were planned earlier, is still to be run."""
+    units = list(units)
+    room = {
+        state.study.name: state.study.trials - state.tally.finished if state.is_open else 0
+        for state in survey((Final(unit.study, None, 0) for unit in units if isinstance(unit, Trial)), store)
+    }
+    states: dict[str, State] = {}
+    for unit in units:
+        if isinstance(unit, Trial):
+            room[unit.study.name] -= 1
+            states[unit.key] = "missing" if room[unit.study.name] >= 0 else "done"
+        else:
+            states[unit.key] = store.state(unit.key) if isinstance(unit, Cell) else _state_of(unit, store)
+    to_run = [unit for unit in units if states[unit.key] == "missing"]
+    left = {unit.key for unit in to_run}
+    return Plan(states, to_run, {unit.key: upstream.get(unit.key, set()) & left for unit in to_run})
+
+
+def _state_of(final: Final, store: Store) -> State:
+    (state,) = survey([final], store)
+    if state.problem is not None:
+        return "failed"
+    return store.state(state.cells[0].key) if state.cells else "missing"

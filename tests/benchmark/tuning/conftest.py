@@ -9,6 +9,10 @@ from typing import Any
 
 import pytest
 
+from benchmark.executor import Event, execute
+from benchmark.planner import make_plan
+from benchmark.serve import Options
+from benchmark.store import Store
 from benchmark.sweep import Expansion, expand, read_sweep
 
 
@@ -23,3 +27,14 @@ def tuned(tmp_path: Path, toy_plugin: Path) -> Callable[..., Expansion]:
         return expand(read_sweep(path), tmp_path)
 
     return make
+
+
+@pytest.fixture
+def run_tuned(toy_plugin: Path, tmp_path: Path) -> Callable[..., list[Event]]:
+    """``run_tuned(expansion, results, jobs=0)``: run what is missing of a sweep; the events."""
+
+    def run(expansion: Expansion, results: Path, jobs: int = 0) -> list[Event]:
+        plan = make_plan(expansion.cells, Store(results), expansion.finals)
+        return list(execute(plan, Options(results, tmp_path, jobs=jobs, plugins=(toy_plugin,))))
+
+    return run
