@@ -23,8 +23,9 @@ demo: $(VENV)/.installed  ## A real small sweep on real digits, ending in a lead
 	@echo "table        results/demo/results.parquet"
 	@echo "pictures     results/demo/colored_mnist.png results/demo/multi_color_mnist.png"
 
+# a test worker that dies ends the run: replacing it makes --dist loadfile wait for ever (pytest-xdist 3.8)
 test: $(VENV)/.installed-dev  ## All tests; those that need SLURM, a GPU or data sets skip with a reason where there is none.
-	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --max-worker-restart 0
 
 check: $(VENV)/.installed-dev  ## ruff, strict mypy, and the contracts between packages.
 	$(BIN)/ruff check .

@@ -212,10 +212,10 @@ class _Pool:
         hand.process.join()
         code = hand.process.exitcode or 0
         cause = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-        cause = self._ended.pop(hand.process.pid or 0, cause)
+        ended = self._ended.pop(hand.process.pid or 0, None)
         held = self._claims.bury(hand.process.pid or 0)
-        if held is not None:
-            self._note_death(held[0], cause)
+        if held is not None or ended is not None:
+            self._note_death(held[0] if held is not None else cell.key, ended or cause)
         elif not self._stop.asked:
             self._deaths_at_start += 1
             if self._deaths_at_start >= POISON_LIMIT * self._options.jobs:
@@ -223,7 +223,7 @@ class _Pool:
                     f"worker processes die before they start on a cell ({cause}); run with --jobs 0 to see why"
                 )
         self._waiting.append(cell)
-        return Event(cell, "died", detail=cause)
+        return Event(cell, "died", detail=ended or cause)
 
     def _note_death(self, key: str, cause: str) -> None:
         with suppress(OSError):  # a full disk; the cell's next worker will say so

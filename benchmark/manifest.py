@@ -13,6 +13,7 @@ from benchmark.files import write_atomic
 from benchmark.registry import METHODS, TASKS
 from benchmark.store import Store
 from benchmark.sweep import Expansion, NotApplicable, Sweep
+from benchmark.tuning.decision import read_decision
 from benchmark.tuning.study import Final
 from benchmark.tuning.survey import tuned_cells
 
@@ -38,6 +39,11 @@ class Manifest:
     def tuned(self, store: Store) -> list[Cell]:
         """The cells whose parameters are chosen by now."""
         return tuned_cells(self.finals, store)
+
+    def undecided(self, store: Store) -> list[Cell]:
+        """The others, as cells whose parameters say that they are not known yet; these have no record."""
+        decided = {final.key for final in self.finals if read_decision(store.root, final.study) is not None}
+        return [final.undecided for final in self.finals if final.key not in decided]
 
 
 def write_manifest(store: Store, name: str, sweep: Sweep, expansion: Expansion) -> None:

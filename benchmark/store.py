@@ -106,7 +106,11 @@ class Store:
 
     def failed(self) -> set[str]:
         """Keys of the cells that failed and have not finished since."""
-        return set(_complete_files(self.root / "failures")) - self.finished()
+        return self.failures() - self.finished()
+
+    def failures(self) -> set[str]:
+        """Keys of the cells whose last run failed, be it only to add diagnostics to a finished record."""
+        return set(_complete_files(self.root / "failures"))
 
     def record_files(self) -> Iterator[Path]:
         """The files of all records, finished and failed, damaged ones included."""

@@ -104,7 +104,7 @@ def _forget_failures(expansion: Expansion, store: Store) -> None:
     forget_hopeless_studies(store, studies)
     starts = [study.like for study in studies.values()]
     cells = [*expansion.cells, *(cell for state in survey(expansion.finals, store) for cell in state.cells), *starts]
-    for key in store.failed() & set(with_upstream(cells)):
+    for key in store.failures() & set(with_upstream(cells)):
         store.forget_failure(key)
 
 

@@ -14,6 +14,8 @@ from benchmark.tuning.note import Tuning
 from benchmark.tuning.objective import Objective
 from benchmark.tuning.space import Axis
 
+TRIAL_DIAGNOSTICS = ("decodability",)
+"""What is measured of every trial, so that its bias accuracy can be shown beside its score; no choice looks at it."""
 Sampler = Literal["tpe", "random"]
 Pruner = Literal["median", "none"]
 
@@ -61,7 +63,7 @@ class Study:
     def cell(self, values: dict[str, Any], number: int) -> Cell:
         """The cell of a trial."""
         tried = self._with(values, self.like.rho, self.like.seed)
-        return replace(tried, tuning=Tuning(self.name, "trial", number, values=values))
+        return replace(tried, tuning=Tuning(self.name, "trial", number, values=values), diagnostics=TRIAL_DIAGNOSTICS)
 
     def result(self, values: dict[str, Any], trials: int, rho: float | None, seed: int) -> Cell:
         """A cell with the values that so many trials have chosen."""
@@ -132,6 +134,12 @@ class Final:
     def like(self) -> Cell:
         """The cell, with parameters that only serve to tell what it will cost."""
         return replace(self.study.like, rho=self.rho, seed=self.seed, tuning=None)
+
+    @property
+    def undecided(self) -> Cell:
+        """The cell, for tables, while nothing is chosen."""
+        params = {**self.like.params, **dict.fromkeys(self.study.space, "not yet tuned")}
+        return replace(self.like, params=params, tuning=Tuning(self.study.name, "result", data=self.study.data))
 
     def cell(self, values: dict[str, Any], trials: int) -> Cell:
         """The cell."""

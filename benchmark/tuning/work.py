@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from benchmark.cell import Cell, upstream_cells
@@ -65,6 +66,8 @@ def _next_trial(worker: Worker, study: Study) -> Outcome | Literal["stuck"]:
 def _run(worker: Worker, study: Study, taken: Taken) -> Outcome | Literal["stuck"]:
     """Run the trial's cell, and tell the study what came of it."""
     cell, store = study.cell(taken.values, taken.number), worker.store
+    if store.state(cell.key) == "done":
+        cell = replace(cell, diagnostics=())  # known already: not to be run again for the sake of a chart
     if _reason(store, cell).startswith(UPSTREAM) and _start_has_failed(store, cell):
         return "stuck"
     if not _is_verdict(store, cell):

@@ -23,7 +23,7 @@ def retry(keys: tuple[str, ...], reason: str, results: Path, as_json: bool) -> N
     Forgets that they failed and which workers died with them. `run` or `submit` tries them.
     """
     store = Store(results)
-    failed = store.failed()
+    failed = store.failures()
     unmatched = [key for key in keys if not any(known.startswith(key) for known in failed)]
     if unmatched:
         raise ConfigError(f"no failed cell in {results} has a key that starts with {', '.join(unmatched)}")

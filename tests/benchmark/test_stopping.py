@@ -23,19 +23,14 @@ def before() -> Iterator[list[int]]:
         signal.signal(number, handler)
 
 
-def raised(number: int) -> None:
-    os.kill(os.getpid(), number)
-    time.sleep(0.01)
-
-
 @pytest.mark.parametrize("number", REQUESTS)
 def test_a_request_asks_and_a_second_one_acts_as_usual(number: int, before: list[int]) -> None:
     stop = Stop(seconds_left=0)
     with stopped_by_signals(stop):
-        raised(number)
+        signal.raise_signal(number)
         assert (stop.asked, stop.warned, stop.overdue) == (True, False, False)
         assert before == []
-        raised(number)
+        signal.raise_signal(number)
         assert before == [number]
 
 
@@ -43,8 +38,8 @@ def test_a_request_asks_and_a_second_one_acts_as_usual(number: int, before: list
 def test_a_warning_asks_as_often_as_it_comes(number: int, before: list[int]) -> None:
     stop = Stop()
     with stopped_by_signals(stop):
-        raised(number)
-        raised(number)
+        signal.raise_signal(number)
+        signal.raise_signal(number)
         assert (stop.asked, stop.warned, stop.overdue) == (True, True, False)
     assert before == []
 
@@ -53,8 +48,8 @@ def test_a_warning_after_a_request_is_heard() -> None:
     """Some clusters send SIGTERM to the processes of a job that is preempted, and then the warning."""
     stop = Stop()
     with stopped_by_signals(stop):
-        raised(signal.SIGTERM)
-        raised(signal.SIGUSR2)
+        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGUSR2)
     assert stop.warned
 
 
@@ -73,7 +68,7 @@ def test_handlers_are_restored(before: list[int]) -> None:
     with stopped_by_signals(Stop()):
         pass
     for number in (*REQUESTS, *WARNINGS):
-        raised(number)
+        signal.raise_signal(number)
     assert before == [*REQUESTS, *WARNINGS]
 
 

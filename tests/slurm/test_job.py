@@ -6,8 +6,10 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import pytest
@@ -23,7 +25,7 @@ from slurm.packing import Array
 from slurm.scheduler import SchedulerError
 from slurm.submission import Submission, folder, write_submission
 
-SLOW = {"name": "toy_erm", "params": {"epochs": 6, "pause": 0.3}}
+SLOW = {"epochs": 6, "pause": 0.3}
 REQUEUE = "submitit.slurm.slurm.SlurmJobEnvironment._requeue"
 
 
@@ -50,8 +52,30 @@ def be_job(results: Path, submission: Submission) -> None:
         process_job(folder(results, submission.id) / "jobs")
 
 
-def signal_soon(number: int, seconds: float) -> None:
-    threading.Timer(seconds, os.kill, (os.getpid(), number)).start()
+@pytest.fixture
+def slow(tmp_path: Path) -> dict[str, Any]:
+    """A cell that is stopped in its middle, and says when it runs."""
+    return {"name": "toy_erm", "params": {**SLOW, "log": str(tmp_path / "log")}}
+
+
+@contextmanager
+def signal_when_it_runs(number: int, log: Path) -> Iterator[None]:
+    """Send the signal to this process as soon as a cell runs in it, never outside of the block."""
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(0.05):
+            if log.exists():
+                os.kill(os.getpid(), number)
+                return
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 def states(results: Path, plan: Plan) -> list[str]:
@@ -83,12 +107,16 @@ def test_a_warned_job_saves_and_queues_itself_again_and_goes_on(
     toy_plan: Callable[..., Plan],
     sent: Callable[..., Submission],
     tmp_path: Path,
+    slow: dict[str, Any],
     number: int,
 ) -> None:
-    plan, results = toy_plan(SLOW, "toy_erm"), tmp_path / "results"
-    signal_soon(number, 1.2)
+    plan, results = toy_plan(slow, "toy_erm"), tmp_path / "results"
     submission = sent(plan, "slurm")
-    with patch(REQUEUE) as requeue, pytest.raises(SystemExit):
+    with (
+        patch(REQUEUE) as requeue,
+        signal_when_it_runs(number, tmp_path / "log"),
+        pytest.raises(SystemExit),
+    ):
         start(results, submission)
     requeue.assert_called_once()
     assert states(results, plan) == ["missing", "missing"]
@@ -101,23 +129,25 @@ def test_a_warned_job_saves_and_queues_itself_again_and_goes_on(
 
 
 def test_a_job_that_is_told_to_end_saves_and_does_not_queue_itself_again(
-    toy_plan: Callable[..., Plan], sent: Callable[..., Submission], tmp_path: Path
+    toy_plan: Callable[..., Plan], sent: Callable[..., Submission], tmp_path: Path, slow: dict[str, Any]
 ) -> None:
-    plan = toy_plan(SLOW)
-    signal_soon(signal.SIGTERM, 1.2)
-    with patch(REQUEUE) as requeue:
+    plan = toy_plan(slow)
+    with patch(REQUEUE) as requeue, signal_when_it_runs(signal.SIGTERM, tmp_path / "log"):
         start(tmp_path / "results", sent(plan, "slurm"))
     requeue.assert_not_called()
     assert Store(tmp_path / "results").checkpoint_path(plan.to_run[0].key).exists()
 
 
 def test_a_job_that_may_not_queue_itself_says_to_submit_again(
-    toy_plan: Callable[..., Plan], sent: Callable[..., Submission], tmp_path: Path
+    toy_plan: Callable[..., Plan], sent: Callable[..., Submission], tmp_path: Path, slow: dict[str, Any]
 ) -> None:
-    signal_soon(signal.SIGUSR2, 1.2)
     refused = OSError("scontrol: command not found")
-    with patch(REQUEUE, side_effect=refused), pytest.raises(SchedulerError, match=r"command not found.*submit again"):
-        start(tmp_path / "results", sent(toy_plan(SLOW), "slurm"))
+    with (
+        patch(REQUEUE, side_effect=refused),
+        signal_when_it_runs(signal.SIGUSR2, tmp_path / "log"),
+        pytest.raises(SchedulerError, match=r"command not found.*submit again"),
+    ):
+        start(tmp_path / "results", sent(toy_plan(slow), "slurm"))
 
 
 @pytest.mark.parametrize("changes", [{"code": "0.0.1+gdeadbeef0000"}, {"code_root": "/elsewhere"}])

@@ -18,8 +18,11 @@ from click.testing import CliRunner, Result
 
 from benchmark.claims import Claims
 from benchmark.cli import COMMANDS, main
+from benchmark.failure import failed_record
+from benchmark.record import Failure
 from benchmark.registry import METHODS
 from benchmark.store import Store
+from benchmark.sweep import expand, read_sweep
 
 Invoke = Callable[..., Result]
 SweepFile = Callable[..., Path]
@@ -87,6 +90,20 @@ class TestRun:
         assert result.exit_code == 0
         assert "1 done, 0 failed, 0 missing" in result.stdout
         assert len((tmp_path / "flag").read_text().splitlines()) == 2
+
+    def test_tries_again_to_add_diagnostics_that_could_not_be_added(
+        self, invoke: Invoke, sweep_file: SweepFile, tmp_path: Path
+    ) -> None:
+        path = sweep_file(methods=["toy_erm"])
+        assert invoke("run", path, "--jobs", 0).exit_code == 0
+        store = Store(tmp_path / "results")
+        (cell,) = expand(read_sweep(path), tmp_path).cells
+        store.write(failed_record(cell, Failure("data were away"), "cpu", 1))
+        assert "1 done, 0 failed" in invoke("run", path, "--jobs", 0).stdout
+        path = sweep_file(methods=["toy_erm"], diagnostics=["pruned"])
+        assert "0 done, 1 failed" in invoke("run", path, "--jobs", 0).stdout
+        assert "1 done, 0 failed" in invoke("run", path, "--jobs", 0, "--retry-failed").stdout
+        assert store.diagnosed(cell.key) == {"pruned"}
 
     def test_tells_programs_every_event_on_a_line(self, invoke: Invoke, sweep: Path) -> None:
         result = invoke("run", sweep, "--jobs", 0, "--json")

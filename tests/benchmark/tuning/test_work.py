@@ -233,12 +233,12 @@ def test_a_choice_that_rests_on_a_larger_budget_serves_a_smaller_one(
     assert plan.studies[0].tally.finished == 4
 
 
-def test_diagnostics_are_those_of_the_sweep_in_results_and_none_in_trials(
+def test_diagnostics_are_those_of_the_sweep_in_results_and_decodability_in_trials(
     tuned: Tuned, run_tuned: RunTuned, records: Records, results: Path
 ) -> None:
-    run_tuned(tuned(sweep={"diagnostics": ["decodability"], "seeds": 1}, trials=1), results)
+    run_tuned(tuned(sweep={"diagnostics": ["pruned"], "seeds": 1}, trials=1), results)
     found = {r.cell.seed: set(r.diagnostics) for r in records(results).values() if r.cell.method == "toy_gamma"}
-    assert found == {1000: set(), 0: {"decodability"}}
+    assert found == {1000: {"decodability"}, 0: {"pruned"}}
 
 
 def test_finals_of_other_levels_use_the_transferred_choice(
