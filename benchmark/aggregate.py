@@ -125,7 +125,11 @@ def aggregate(store: Store) -> Aggregation:
         damaged += problems
         parts.append((cells, rows))
         seen.update(cells.column("key").to_pylist())
-    expected = {c.key: c for manifest in manifests for c in (*manifest.cells, *manifest.tuned(store), *manifest.undecided(store))}
+    expected = {
+        c.key: c
+        for manifest in manifests
+        for c in (*manifest.cells, *manifest.tuned(store), *manifest.undecided(store))
+    }
     missing = (cell for key, cell in expected.items() if key not in seen)
     parts.append(_arrow(missing_cells(missing, Plugins(notes)))[:2])
     offsets = np.cumsum([0, *(len(cells) for cells, _ in parts)])

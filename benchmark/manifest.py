@@ -42,8 +42,8 @@ class Manifest:
 
     def undecided(self, store: Store) -> list[Cell]:
         """The others, as cells whose parameters say that they are not known yet; these have no record."""
-        decided = {final.key for final in self.finals if read_decision(store.root, final.study) is not None}
-        return [final.undecided for final in self.finals if final.key not in decided]
+        found = ((final, read_decision(store.root, final.study)) for final in self.finals)
+        return [final.undecided for final, decision in found if decision is None or decision.number is None]
 
 
 def write_manifest(store: Store, name: str, sweep: Sweep, expansion: Expansion) -> None:

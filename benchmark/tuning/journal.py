@@ -19,7 +19,7 @@ from filelock import FileLock
 from benchmark.claims import Claim, Claims
 from benchmark.tuning.decision import Decision, folder, read_decision, write_decision
 from benchmark.tuning.objective import Objective
-from benchmark.tuning.proposals import propose, pruner, quiet, sampler
+from benchmark.tuning.proposals import propose, pruner, quiet, readable, sampler
 from benchmark.tuning.study import Study
 from benchmark.tuning.tally import Tally
 
@@ -139,7 +139,7 @@ class Journal:
             failed=states["FAIL"],
             running=states["RUNNING"] + states["WAITING"],
             best=None if best is None else best.value,
-            best_values=None if best is None else dict(best.params),
+            best_values=None if best is None else readable(study, best.params),
         )
 
     def decide(self, study: Study) -> Decision | None:
@@ -153,7 +153,7 @@ class Journal:
         best = _best(trials)
         decision = Decision(study.name, tally.complete, tally.pruned, tally.failed)
         if best is not None:
-            found = (best.number, best.value, dict(best.params), best.user_attrs.get("cell"))
+            found = (best.number, best.value, readable(study, best.params), best.user_attrs.get("cell"))
             decision = Decision(study.name, tally.complete, tally.pruned, tally.failed, *found)
         write_decision(self._results, decision)
         return decision

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from benchmark.tuning.study import Study
 if TYPE_CHECKING:
     import optuna
 
+DIGITS = 4
 STARTUP_TRIALS = 5
 """Trials that have to run through before others are compared with them."""
 WARMUP_STEPS = 1
@@ -25,10 +26,22 @@ def propose(study: Study, trial: optuna.Trial) -> dict[str, Any]:
     """A value for each axis; a trial that was given some before keeps them."""
     method = METHODS.get(study.like.method)
     with quiet():
-        return {
+        proposed = {
             name: _suggest(trial, name, axis, integer=not axis.choices and is_integer(method, name))
             for name, axis in study.space.items()
         }
+    return readable(study, proposed)
+
+
+def readable(study: Study, proposed: Mapping[str, Any]) -> dict[str, Any]:
+    """Proposals as cells use them: of floats from a range no more digits than make a difference."""
+    return {name: _rounded(study.space[name], value) for name, value in proposed.items()}
+
+
+def _rounded(axis: Axis, value: Any) -> Any:
+    if axis.low is None or axis.high is None or not isinstance(value, float):
+        return value
+    return min(max(float(f"{value:.{DIGITS}g}"), axis.low), axis.high)
 
 
 def sampler(study: Study, number: int) -> optuna.samplers.BaseSampler:

@@ -75,7 +75,11 @@ def _failed_start(study: Study, store: Store) -> str | None:
 def tuned_cells(finals: Iterable[Final], store: Store) -> list[Cell]:
     """The cells whose parameters are chosen; opens no journal."""
     decided = ((final, read_decision(store.root, final.study)) for final in finals)
-    return [final.cell(found.values, found.trials) for final, found in decided if found is not None and found.values]
+    return [
+        final.cell(found.values, found.trials)
+        for final, found in decided
+        if found is not None and found.number is not None
+    ]
 
 
 def state_json(state: StudyState) -> dict[str, Any]:

@@ -251,3 +251,13 @@ def test_finals_of_other_levels_use_the_transferred_choice(
     assert {cell.rho for cell in notes} == {0.8, 0.95}
     assert len({cell.params["gamma"] for cell in notes}) == 1
     assert all("rho 0.9" in replace(cell.tuning).data for cell in notes if cell.tuning)
+
+
+def test_values_have_no_more_digits_than_people_read(tuned: Tuned, results: Path) -> None:
+    study = the_study(tuned(trials=3, methods={"toy_gamma": {"gamma": {"low": 0.123456, "high": 0.1234567}}}))
+    taken = Journal(results).take(study)
+    assert taken is not None
+    assert taken.values["gamma"] == 0.123456  # never outside of the range
+    other = Journal(results).take(the_study(tuned()))
+    assert other is not None
+    assert len(f"{other.values['gamma']:.10g}".replace(".", "").strip("0")) <= 4
