@@ -7,10 +7,8 @@ under the same number and with the same values. A study thus never has more tria
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -163,7 +161,7 @@ class Journal:
         import optuna
 
         with quiet():
-            opened = optuna.load_study(study_name=study, storage=_storage(self.path, os.getpid()))
+            opened = optuna.load_study(study_name=study, storage=self._storage())
             keys = [key for trial in opened.get_trials(deepcopy=False) if (key := trial.user_attrs.get("cell"))]
             optuna.delete_study(study_name=study, storage=opened._storage)
         return keys
@@ -171,6 +169,11 @@ class Journal:
     @property
     def _claims_folder(self) -> Path:
         return self._folder / "claims"
+
+    def _storage(self) -> optuna.storages.JournalStorage:
+        from benchmark.tuning.storage import open_storage
+
+        return open_storage(self.path)
 
     def _claim(self, study: Study, number: int) -> Claim | None:
         return self._claims.acquire(f"{study.name}.{number}", f"trial {number} of {study.title}")
@@ -181,7 +184,7 @@ class Journal:
         if not self.path.exists():
             return ()
         try:
-            opened = optuna.load_study(study_name=study.name, storage=_storage(self.path, os.getpid()))
+            opened = optuna.load_study(study_name=study.name, storage=self._storage())
         except KeyError:
             return ()
         return opened.get_trials(deepcopy=False)
@@ -191,7 +194,7 @@ class Journal:
 
         with quiet():
             created = optuna.create_study(
-                storage=_storage(self.path, os.getpid()),
+                storage=self._storage(),
                 study_name=study.name,
                 direction="maximize",
                 load_if_exists=True,
@@ -208,7 +211,7 @@ class Journal:
         with quiet():
             return optuna.load_study(
                 study_name=study.name,
-                storage=_storage(self.path, os.getpid()),
+                storage=self._storage(),
                 sampler=sampler(study, number),
                 pruner=pruner(study),
             )
@@ -235,33 +238,3 @@ def _described(study: Study) -> dict[str, Any]:
         "objective": study.objective.name,
         "data": study.data,
     }
-
-
-@cache
-def _storage(path: Path, _process: int) -> optuna.storages.JournalStorage:
-    """Opened once in each process: what it has read it need not read again."""
-    from optuna.storages import JournalStorage
-    from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
-
-    class MendingLock(JournalFileSymlinkLock):
-        """A writer that was killed in the middle of a line must not spoil the line of the next one."""
-
-        def acquire(self) -> bool:
-            acquired = super().acquire()
-            _drop_unfinished_line(path)
-            return acquired
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return JournalStorage(JournalFileBackend(str(path), MendingLock(str(path))))
-
-
-def _drop_unfinished_line(path: Path) -> None:
-    with path.open("rb+") as file:
-        end = file.seek(0, os.SEEK_END)
-        if end == 0:
-            return
-        file.seek(end - 1)
-        if file.read(1) == b"\n":
-            return
-        file.seek(0)
-        file.truncate(file.read().rfind(b"\n") + 1)
