@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from benchmark.cell import Cell, upstream_cells
+from benchmark.errors import DebiasBenchError
 from benchmark.store import State, Store
 from benchmark.tuning.study import Final, Trial, Unit
-from benchmark.tuning.survey import StudyState, survey
+from benchmark.tuning.survey import StudyState, survey, trials_left, tuned_cells
 
 
 @dataclass(frozen=True)
@@ -57,41 +58,44 @@ def make_plan(cells: Iterable[Cell], store: Store, finals: Iterable[Final] = ())
                 add(start)
         return {start.key for start in starts if start.key in to_run}
 
-    def add(cell: Cell) -> None:
-        if cell.key not in to_run:
-            waits[cell.key] = starts_of(cell)
-            to_run[cell.key] = cell
+    def add(cell: Cell, unit: Unit | None = None) -> None:
+        unit = unit or cell
+        if unit.key not in to_run:
+            waits[unit.key] = starts_of(cell)
+            to_run[unit.key] = unit
 
-    for state in tuning:  # first of all, since much waits for them
-        starts = starts_of(state.study.like)
-        for place in range(state.tally.finished, state.study.trials if state.is_open else 0):
-            trial = Trial(state.study, place)
+    trials: dict[str, list[Trial]] = {
+        state.study.name: [Trial(state.study, place) for place in range(state.tally.finished, state.study.trials)]
+        for state in tuning
+        if state.is_open
+    }
+    for places in trials.values():  # first of all, since much waits for them
+        for trial in places:
+            starts = starts_of(trial.like)
             to_run[trial.key], waits[trial.key] = trial, starts
+    made = {cell.key: final for state in tuning for final, cell in state.made}  # what is queued goes by that name
     for cell in (*cells, *(cell for state in tuning for cell in state.cells)):
         key = cell.key
         states[key] = "done" if key in finished else "failed" if key in failed else "missing"
         if key in finished and cell.diagnostics:
             states[key] = store.state(key, cell.diagnostics)
         if states[key] == "missing":
-            add(cell)
+            add(cell, made.get(key))
     for state in tuning:
-        trials = {
-            key for key, unit in to_run.items() if isinstance(unit, Trial) and unit.study.name == state.study.name
-        }
+        chosen_after = {trial.key for trial in trials.get(state.study.name, ())}
         for final in state.waiting:
             states[final.key] = "missing" if state.is_open else "failed"
             if state.is_open:
-                to_run[final.key], waits[final.key] = final, trials
+                starts = starts_of(final.like) if state.study.has_fixed_starts else set()
+                to_run[final.key], waits[final.key] = final, {*chosen_after, *starts}
     return Plan(states, list(to_run.values()), waits, tuple(tuning))
 
 
 def what_is_left(units: Iterable[Unit], upstream: Mapping[str, set[str]], store: Store) -> Plan:
     """What of some cells and trials, which were planned earlier, is still to be run."""
     units = list(units)
-    room = {
-        state.study.name: state.study.trials - state.tally.finished if state.is_open else 0
-        for state in survey((Final(unit.study, None, 0) for unit in units if isinstance(unit, Trial)), store)
-    }
+    studies = {unit.study.name: unit.study for unit in units if isinstance(unit, Trial)}
+    room = {name: trials_left(study, store) for name, study in studies.items()}
     states: dict[str, State] = {}
     for unit in units:
         if isinstance(unit, Trial):
@@ -105,7 +109,9 @@ def what_is_left(units: Iterable[Unit], upstream: Mapping[str, set[str]], store:
 
 
 def _state_of(final: Final, store: Store) -> State:
-    (state,) = survey([final], store)
-    if state.problem is not None:
-        return "failed"
-    return store.state(state.cells[0].key) if state.cells else "missing"
+    """What is not known, for its plugin cannot be loaded here, say, a worker will find out."""
+    try:
+        cells = tuned_cells([final], store)
+    except DebiasBenchError:
+        return "missing"
+    return store.state(cells[0].key, cells[0].diagnostics) if cells else "missing"

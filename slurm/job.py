@@ -23,7 +23,7 @@ from benchmark.environment import JOB_VARIABLE
 from benchmark.errors import DebiasBenchError
 from benchmark.executor import Event, execute
 from benchmark.planner import what_is_left
-from benchmark.serve import Options
+from benchmark.serve import Options, load_plugins
 from benchmark.stopping import WARNINGS, Stop
 from benchmark.store import Store
 from slurm.scheduler import SchedulerError
@@ -62,6 +62,7 @@ class PackJob:
         _refuse_other_code(sent)
         os.environ[JOB_VARIABLE] = f"{sent.id}/{submitit.JobEnvironment().job_id}"
         pack, store = read_pack(results, sent.id, self.pack), Store(results)
+        load_plugins(map(Path, sent.plugins))
         requeue = _requeue_handler()
         stop = Stop(max(sent.profile.signal_seconds - REQUEUE_SECONDS, sent.profile.signal_seconds / 2))
         plan = what_is_left(pack.units, pack.upstream, store)

@@ -38,6 +38,7 @@ class Overview:
         seconds_left: Estimated work on what is neither done nor failed, by key, in seconds of one worker.
         guessed: For which of these it is a guess.
         studies: How far the tuning of sweeps is.
+        made_as: Keys of cells with chosen parameters, by the keys under which they waited and were sent.
     """
 
     cells: dict[str, Cell]
@@ -50,6 +51,7 @@ class Overview:
     seconds_left: dict[str, float]
     guessed: set[str]
     studies: list[StudyState]
+    made_as: dict[str, str]
 
     def count(self, state: CellState) -> int:
         """How many cells are in a state."""
@@ -71,6 +73,8 @@ def look(store: Store, digests: Digests, queued: Mapping[str, str]) -> Overview:
     studies = survey((final for manifest in manifests for final in manifest.finals), store)
     cells = {cell.key: cell for manifest in manifests for cell in manifest.cells}
     cells |= {cell.key: cell for state in studies for cell in state.cells}
+    made_as = {final.key: cell.key for state in studies for final, cell in state.made}
+    queued = {**queued, **{made_as[key]: job for key, job in queued.items() if key in made_as}}
     waiting = {final.key: state for state in studies for final in state.waiting}
     cells |= {final.key: final.like for state in studies for final in state.waiting}
     finished, failed = store.finished(), store.failed()
@@ -106,6 +110,7 @@ def look(store: Store, digests: Digests, queued: Mapping[str, str]) -> Overview:
         seconds_left=left,
         guessed=guessed,
         studies=studies,
+        made_as=made_as,
     )
 
 

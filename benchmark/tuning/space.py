@@ -102,3 +102,11 @@ def is_integer(method: type[Method], name: str) -> bool:
 def middle_of(method: type[Method], space: Space) -> dict[str, Any]:
     """A value for each axis."""
     return {name: axis.middle(integer=not axis.choices and is_integer(method, name)) for name, axis in space.items()}
+
+
+def corner_of(method: type[Method], space: Space) -> dict[str, Any]:
+    """The last value of each axis."""
+    ends: dict[str, Any] = {name: axis.choices[-1] if axis.choices else axis.high for name, axis in space.items()}
+    return {
+        name: end if space[name].choices or not is_integer(method, name) else int(end) for name, end in ends.items()
+    }

@@ -10,9 +10,10 @@ from typing import Any, Literal
 import msgspec
 
 from benchmark.cell import Cell, as_dict, make_cell, task_of
+from benchmark.registry import METHODS
 from benchmark.tuning.note import Tuning
 from benchmark.tuning.objective import Objective
-from benchmark.tuning.space import Axis
+from benchmark.tuning.space import Axis, corner_of
 
 TRIAL_DIAGNOSTICS = ("decodability",)
 """What is measured of every trial, so that its bias accuracy can be shown beside its score; no choice looks at it."""
@@ -69,6 +70,12 @@ class Study:
         """A cell with the values that so many trials have chosen."""
         chosen = self._with(values, rho, seed)
         return replace(chosen, tuning=Tuning(self.name, "result", None, trials, self.data, values))
+
+    @cached_property
+    def has_fixed_starts(self) -> bool:
+        """Whether its cells start from the same ones whatever is chosen, as far as a corner of the space tells."""
+        corner = corner_of(METHODS.get(self.like.method), self.space)
+        return self._with(corner, self.like.rho, self.like.seed).upstream == self.like.upstream
 
     def _with(self, values: dict[str, Any], rho: float | None, seed: int) -> Cell:
         like = self.like

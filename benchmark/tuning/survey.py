@@ -22,7 +22,7 @@ class StudyState:
         tally: How far it is.
         decision: What it has chosen; ``None`` while it goes on.
         problem: Why it will not choose anything unless something is mended, or ``None``.
-        cells: That have the chosen values.
+        made: Cells with the chosen values, each beside what it waited as.
         waiting: Cells for which nothing is chosen yet, or nothing could be.
     """
 
@@ -30,8 +30,13 @@ class StudyState:
     tally: Tally
     decision: Decision | None
     problem: str | None
-    cells: tuple[Cell, ...]
+    made: tuple[tuple[Final, Cell], ...]
     waiting: tuple[Final, ...]
+
+    @property
+    def cells(self) -> tuple[Cell, ...]:
+        """With the chosen values."""
+        return tuple(cell for _, cell in self.made)
 
     @property
     def is_open(self) -> bool:
@@ -56,8 +61,8 @@ def _state(study: Study, finals: list[Final], store: Store) -> StudyState:
     if decision.number is None:
         problem = f"none of its {decision.trials} trials ran through; see their failures, mend, then --retry-failed"
         return StudyState(study, tally, decision, problem, (), tuple(finals))
-    cells = tuple(final.cell(decision.values, decision.trials) for final in finals)
-    return StudyState(study, tally, decision, None, cells, ())
+    made = tuple((final, final.cell(decision.values, decision.trials)) for final in finals)
+    return StudyState(study, tally, decision, None, made, ())
 
 
 def _tally(study: Study, store: Store) -> Tally:
@@ -70,6 +75,11 @@ def _tally(study: Study, store: Store) -> Tally:
 def _failed_start(study: Study, store: Store) -> str | None:
     failed = [start for start in upstream_cells(study.like).values() if store.state(start.key) == "failed"]
     return f"its trials start from {failed[0].title} ({failed[0].key}), which has failed" if failed else None
+
+
+def trials_left(study: Study, store: Store) -> int:
+    """How many trials of a study have not finished; needs no plugin."""
+    return 0 if read_decision(store.root, study) is not None else study.trials - _tally(study, store).finished
 
 
 def tuned_cells(finals: Iterable[Final], store: Store) -> list[Cell]:

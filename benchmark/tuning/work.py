@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from benchmark.cell import Cell, upstream_cells
+from benchmark.errors import DebiasBenchError
 from benchmark.store import Store
 from benchmark.tuning.decision import read_decision
 from benchmark.tuning.journal import Journal, Taken
@@ -15,13 +17,22 @@ from benchmark.tuning.study import Final, Study, Trial
 if TYPE_CHECKING:
     from benchmark.worker import Outcome, Worker
 
+log = logging.getLogger(__name__)
 PRUNED, UPSTREAM = "pruned: ", "upstream failed: "
 """How reasons of failures begin that say nothing against the values of a trial, or all that there is to say."""
 
 
 def attempt_trial_or_final(worker: Worker, unit: Trial | Final) -> Outcome:
-    """See :func:`attempt_trial` and :func:`attempt_final`."""
-    return attempt_trial(worker, unit.study) if isinstance(unit, Trial) else attempt_final(worker, unit)
+    """See :func:`attempt_trial` and :func:`attempt_final`.
+
+    What goes wrong outside of any cell, such as a plugin that cannot be loaded here, fails the unit and leaves the
+    study as it is.
+    """
+    try:
+        return attempt_trial(worker, unit.study) if isinstance(unit, Trial) else attempt_final(worker, unit)
+    except DebiasBenchError as error:
+        log.error("%s: %s", unit.study.name, error)
+        return "failed"
 
 
 def attempt_trial(worker: Worker, study: Study) -> Outcome:

@@ -75,7 +75,7 @@ class TestFourWorkers:
     def sweep(self, tmp_path: Path) -> Path:
         path = tmp_path / "digits.yaml"
         task = {"name": "colored_mnist", "rho": [0.95], "params": {"source": "embedded"}}
-        methods = ["ffw_structured", {"name": "bise", "params": {"tau_stop": 0.1, "refine_epochs": 1}}]
+        methods = ["ffw_structured", {"name": "bise", "params": {"tau_stop": 0.3, "refine_epochs": 1}}]
         content = {"tasks": [task], "methods": methods, "seeds": 1, "protocol": "smoke"}
         tune = {"methods": {"ffw_structured": "default", "bise": "default"}, "trials": 10}
         path.write_text(json.dumps({**content, "tune": tune}))
