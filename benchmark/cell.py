@@ -152,6 +152,33 @@ def upstream_cells(cell: Cell) -> dict[str, Cell]:
     }
 
 
+class Siblings:
+    """Resolves cells that differ in their seed alone together: a sweep has thousands of cells and few kinds of them."""
+
+    def __init__(self) -> None:
+        """Remembers what it has asked the plugins: one instance per command."""
+        self._starts: dict[bytes, dict[str, Cell]] = {}
+
+    def upstream(self, cell: Cell) -> dict[str, Cell]:
+        """The same as :func:`upstream_cells`."""
+        trial = cell.tuning.study if cell.tuning is not None and cell.tuning.purpose == "trial" else None
+        kind = msgspec.json.encode(
+            (cell.task, cell.task_params, cell.rho, cell.method, cell.params, cell.protocol, cell.precision, trial)
+        )
+        starts = self._starts.get(kind)
+        if starts is None:
+            starts = self._starts[kind] = upstream_cells(cell)
+        return {role: self.with_seed(start, cell.seed) for role, start in starts.items()}
+
+    def with_seed(self, cell: Cell, seed: int) -> Cell:
+        """The cell that :func:`make_cell` would make with another seed; it has no diagnostics."""
+        if cell.seed == seed and not cell.diagnostics:
+            return cell
+        other = replace(cell, seed=seed, upstream={}, diagnostics=())
+        starts = self.upstream(other) if cell.upstream else {}
+        return replace(other, upstream={role: start.key for role, start in starts.items()}) if starts else other
+
+
 def supervision_of(cell: Cell) -> Supervision:
     """What a cell is given, with what the cells were given that it starts from: a mask may tell of bias labels."""
     declared = [METHODS.get(cell.method).supervision, *map(supervision_of, upstream_cells(cell).values())]

@@ -25,6 +25,8 @@ class Stateful(Protocol):
         """Take such a state over."""
 
 
+LAYOUT = 2
+"""Of checkpoint files; one of another layout is not read, which only costs time."""
 State = Mapping[str, "Stateful | torch.Generator"]
 
 
@@ -32,11 +34,11 @@ class Interrupted(Exception):  # noqa: N818
     """The cell was asked to stop; its checkpoint is saved and it can go on later."""
 
 
-def write_torch(path: Path, value: Any) -> None:
-    """``torch.save`` in one atomic step; a full disk raises the ``OSError`` that torch makes another error of."""
+def pickled(value: Any) -> bytes:
+    """``torch.save`` to bytes: on a full disk, torch itself makes another error of the ``OSError``."""
     buffer = io.BytesIO()
     torch.save(value, buffer)
-    write_atomic(path, buffer.getvalue())
+    return buffer.getvalue()
 
 
 class Checkpoint:
@@ -60,8 +62,9 @@ class Checkpoint:
         self.left = 0
         if path.exists():
             try:
-                self._phases = torch.load(path, weights_only=True)
-                self.resumed = True
+                saved = torch.load(path, weights_only=True)
+                if saved.pop("layout") == LAYOUT:
+                    self._phases, self.resumed = saved["phases"], True
             except Exception:  # noqa: BLE001  (a damaged checkpoint of any kind only costs time: start over)
                 path.unlink(missing_ok=True)
 
@@ -88,7 +91,7 @@ class Checkpoint:
         self._phases[phase] = progress
         stop = self.should_stop()
         if stop or time.monotonic() - self._saved_at >= self.every:
-            write_torch(self.path, self._phases)
+            write_atomic(self.path, pickled({"layout": LAYOUT, "phases": self._phases}))
             self._saved_at = time.monotonic()
         if stop:
             raise Interrupted(f"stopped on request; {self.path.name} holds the progress")

@@ -69,17 +69,55 @@ class Owner:
         return not self.is_here() or self.supervisor == self.pid or born(self.supervisor) < 0
 
 
+class Heart:
+    """One thread that renews all claims of this process; one per claim would take longer to start than a small cell."""
+
+    def __init__(self, seconds: float) -> None:
+        """``seconds`` pass between two beats. The thread starts with the first claim and ends when none is left."""
+        self._seconds = seconds
+        self._claims: set[Claim] = set()
+        self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()
+
+    def keep(self, claim: Claim) -> None:
+        """Renew a claim from now on."""
+        with self._lock:
+            self._claims.add(claim)
+            if self._thread is None or not self._thread.is_alive():  # a fork leaves threads behind
+                self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+                self._thread.start()
+
+    def forget(self, claim: Claim) -> None:
+        """Renew it no more."""
+        with self._lock:
+            self._claims.discard(claim)
+
+    def _beat(self) -> None:
+        while True:
+            time.sleep(self._seconds)
+            with self._lock:
+                held = tuple(self._claims)
+                if not held:
+                    self._thread = None
+                    return
+            for claim in held:
+                claim.renew()
+
+
+HEART = Heart(HEARTBEAT_SECONDS)
+
+
 class Claim:
-    """A held claim; use it as a context manager. A thread keeps it alive until it is released."""
+    """A held claim; use it as a context manager. The process's :class:`Heart` keeps it alive until it is released."""
 
     def __init__(self, path: Path, owner: Owner, dead: Owner | None) -> None:
-        """Starts the heartbeat; ``dead`` is the owner that it was taken over from."""
+        """Renewed from now on; ``dead`` is the owner that it was taken over from."""
         self.dead = dead
         self._path = path
         self._owner = owner
-        self._released = threading.Event()
-        self._thread = threading.Thread(target=self._beat, name=f"heartbeat {path.name}", daemon=True)
-        self._thread.start()
+        self._released = False
+        self._lock = threading.Lock()
+        HEART.keep(self)
 
     def say(self, phase: str, done: int, total: int) -> None:
         """Report progress; others see it after the next heartbeat."""
@@ -87,21 +125,24 @@ class Claim:
 
     def release(self) -> None:
         """Give the cell back."""
-        self._released.set()
-        self._thread.join()
-        if self._is_mine():
-            self._path.unlink(missing_ok=True)
+        HEART.forget(self)
+        with self._lock:
+            self._released = True
+            if self._is_mine():
+                self._path.unlink(missing_ok=True)
+
+    def renew(self) -> None:
+        """Rewrite the file, unless it is another's by now: this worker was believed dead."""
+        if self._owner.pid != os.getpid():
+            return  # a fork of the worker
+        # a full disk, or a network file system that is away: the next beat may succeed
+        with self._lock, suppress(OSError):
+            if not self._released and self._is_mine():
+                write_atomic(self._path, msgspec.json.encode(self._owner))
 
     def _is_mine(self) -> bool:
         held = _read(self._path)
         return held is not None and held.token == self._owner.token
-
-    def _beat(self) -> None:
-        while not self._released.wait(HEARTBEAT_SECONDS):
-            with suppress(OSError):  # a full disk, or a network file system that is away: the next beat may succeed
-                if not self._is_mine():
-                    return  # taken over: this worker was believed dead
-                write_atomic(self._path, msgspec.json.encode(self._owner))
 
     def __enter__(self) -> Claim:
         """The claim itself."""

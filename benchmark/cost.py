@@ -7,12 +7,13 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
 
 WEIGHTED = (nn.Conv1d, nn.Conv2d, nn.Linear)
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
@@ -53,6 +54,30 @@ class Cost:
         return 1 - self.nonzero / dense.weights
 
 
+class _Flops(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Adds up the floating-point operations of what is called inside, by torch's own formulas.
+
+    ``torch.utils.flop_counter.FlopCounterMode`` without its table by module, which takes twice as long as the count.
+
+    Attributes:
+        total: Two per multiply-accumulate.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.total = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs, formula = kwargs or {}, flop_registry.get(func._overloadpacket)
+        if formula is None:
+            with self:  # an operation that consists of others
+                result = func.decompose(*args, **kwargs)
+            return func(*args, **kwargs) if result is NotImplemented else result
+        result = func(*args, **kwargs)
+        self.total += formula(*args, **kwargs, out_val=result)
+        return result
+
+
 def measure_cost(model: nn.Module, sample: torch.Tensor) -> Cost:
     """Count parameters, weights and multiply-accumulates of ``model`` in eval mode.
 
@@ -64,7 +89,7 @@ def measure_cost(model: nn.Module, sample: torch.Tensor) -> Cost:
         model: Maps inputs to logits.
         sample: One network input, with its batch dimension (1, …), on the model's device.
     """
-    counter = FlopCounterMode(display=False)
+    counter = _Flops()
     elements: list[int] = []
 
     def batch_norm(_: nn.Module, inputs: tuple[torch.Tensor], __: torch.Tensor) -> None:
@@ -87,7 +112,7 @@ def measure_cost(model: nn.Module, sample: torch.Tensor) -> Cost:
         parameters=sum(p.numel() for p in model.parameters()),
         weights=weights,
         nonzero=nonzero,
-        macs=counter.get_total_flops() // 2 + sum(elements),
+        macs=counter.total // 2 + sum(elements),
     )
 
 

@@ -21,17 +21,27 @@ class Groups:
         bias_names: Names of the bias attributes.
         bias_values: How many values each takes; the b axis is their row-major product, 1 if there are none.
         aligned: For each attribute, for each class, the aligned value.
+        overlapping: The attributes are marks, 0 or 1, of which a sample may carry several. Accuracies are then those of
+            samples without any and of samples with some (:attr:`cells`); those of each mark stand beside them.
     """
 
     classes: int
     bias_names: tuple[str, ...] = ()
     bias_values: tuple[int, ...] = ()
     aligned: tuple[tuple[int, ...], ...] = ()
+    overlapping: bool = False
 
     @property
     def shape(self) -> tuple[int, int, int]:
         """(y, b, prediction)."""
         return self.classes, math.prod(self.bias_values), self.classes
+
+    @property
+    def cells(self) -> Groups:
+        """The groups by which accuracies are taken: these, or without and with any of the marks that may overlap."""
+        if not self.overlapping:
+            return self
+        return Groups(self.classes, ("any mark",), (2,), self.aligned[:1])
 
     def alignment(self) -> npt.NDArray[np.bool_]:
         """Whether each attribute is aligned in each (y, b): (attributes, C, B)."""

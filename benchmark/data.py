@@ -1,16 +1,30 @@
-"""Splits on the device: uint8 tensors, a batch is an index gather and a fused normalisation."""
+"""Splits on the device: uint8 tensors, a batch is an index gather and a fused normalisation.
+
+Token sequences are stored as long as the longest may be, filled up with ``PADDING``. Samples of like length share a
+batch, and a batch is cut to a multiple of ``BUCKET`` tokens.
+"""
 
 from __future__ import annotations
 
 import copy
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 
 from benchmark.task import Inputs, Layout, Split
 
 MEMORY_FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
+PADDING = -1
+"""What fills up token sequences, whatever a tokenizer calls it; networks ignore it."""
+BUCKET = 8
+"""Batches of tokens are a multiple of so many long."""
+SORTED_BATCHES = 50
+"""Samples of so many batches are sorted by length before they are divided into batches."""
+ORDERED_TOKENS = 2**14
+"""At most so many tokens in a batch that is not trained on: bounds the memory of activations."""
 
 
 @dataclass(frozen=True)
@@ -18,7 +32,7 @@ class Batch:
     """One training or evaluation batch.
 
     Attributes:
-        x: Network inputs, float (B, channels, height, width) or tokens (B, length).
+        x: Network inputs, float (B, channels, height, width) or tokens (B, length of the longest, at least).
         y: Targets (B,).
         b: Bias labels (B, biases), or ``None`` where the method has not declared that it needs them.
         index: Positions of the samples in their split (B,).
@@ -54,6 +68,7 @@ class Data:
         self.b = torch.as_tensor(split.b).to(device) if with_bias else None
         self.inputs = inputs
         self.device = device
+        self._lengths = (torch.as_tensor(split.x) != PADDING).sum(1) if len(inputs.shape) == 1 else None
         self._memory_format = MEMORY_FORMATS[layout]
         self._scale, self._shift = _normalisation(inputs, device)
 
@@ -66,12 +81,18 @@ class Data:
         part = copy.copy(self)
         part.x, part.y = self.x.index_select(0, index), self.y.index_select(0, index)
         part.b = None if self.b is None else self.b.index_select(0, index)
+        part._lengths = None if self._lengths is None else self._lengths.index_select(0, index.cpu())
         return part
 
     def batch(self, index: torch.Tensor) -> Batch:
         """The samples at ``index`` (B,), normalised."""
+        return self._batch(index, None if self._lengths is None else self._width(self._lengths[index.cpu()]))
+
+    def _batch(self, index: torch.Tensor, width: int | None) -> Batch:
+        """The samples at ``index`` (B,), tokens cut to ``width``."""
+        x = self.x.index_select(0, index)
         return Batch(
-            x=self.normalise(self.x.index_select(0, index)),
+            x=self.normalise(x) if width is None else x[:, :width],
             y=self.y.index_select(0, index),
             b=None if self.b is None else self.b.index_select(0, index),
             index=index,
@@ -91,20 +112,58 @@ class Data:
 
         The last, smaller batch is kept, but for a single sample: batch norm cannot be trained on one.
         """
-        permutation = torch.randperm(len(self), generator=order).to(self.device)
-        for index in torch.split(permutation, batch_size):
+        permutation = torch.randperm(len(self), generator=order)
+        if self._lengths is not None:
+            permutation = _by_length(permutation, self._lengths, batch_size, order)
+        widths = self._widths(permutation, batch_size)  # before it is on the device: an epoch never waits for it
+        for index, width in zip(torch.split(permutation.to(self.device), batch_size), widths, strict=False):
             if len(index) > 1 or len(self) == 1:
-                yield self.batch(index)
+                yield self._batch(index, width)
 
     def ordered(self, batch_size: int) -> Iterator[Batch]:
-        """Every sample once, in stored order."""
-        for start in range(0, len(self), batch_size):
-            stop = min(start + batch_size, len(self))
-            yield self.batch(torch.arange(start, stop, device=self.device))
+        """Every sample once, in stored order, at most ``batch_size`` at a time."""
+        start = 0
+        while start < len(self):
+            stop, width = min(start + batch_size, len(self)), None
+            if self._lengths is not None:
+                stop = min(stop, start + max(1, ORDERED_TOKENS // self._width(self._lengths[start:stop])))
+                width = self._width(self._lengths[start:stop])
+            yield self._batch(torch.arange(start, stop, device=self.device), width)
+            start = stop
+
+    def _widths(self, order: torch.Tensor, batch_size: int) -> Iterator[int | None]:
+        """To how many tokens each batch of an epoch is cut; ``None`` for images."""
+        if self._lengths is None:
+            return itertools.repeat(None)
+        return (self._width(lengths) for lengths in torch.split(self._lengths[order], batch_size))
+
+    def _width(self, lengths: torch.Tensor) -> int:
+        """To how many tokens samples of these lengths are cut."""
+        return min(self.x.shape[1], -(-int(lengths.max()) // BUCKET) * BUCKET)
 
 
+def _by_length(
+    permutation: torch.Tensor, lengths: torch.Tensor, batch_size: int, order: torch.Generator
+) -> torch.Tensor:
+    """A permutation (N,) rearranged so that batches cut from it hold like lengths, in random order.
+
+    Runs of ``SORTED_BATCHES`` batches are sorted by length, then all full batches are shuffled; a smaller one, the
+    last, stays.
+    """
+    runs = torch.split(permutation, SORTED_BATCHES * batch_size)
+    permutation = torch.cat([run[lengths[run].argsort(stable=True)] for run in runs])
+    full = len(permutation) // batch_size * batch_size
+    batches = permutation[:full].view(-1, batch_size)
+    shuffled = batches[torch.randperm(len(batches), generator=order)].flatten()
+    return torch.cat((shuffled, permutation[full:]))
+
+
+@lru_cache(maxsize=8)
 def _normalisation(inputs: Inputs, device: torch.device) -> tuple[torch.Tensor | None, torch.Tensor | None]:
-    """``(x / divide - mean) / std`` as ``x * scale + shift``, each shaped (1, C, 1, 1); the shift may be absent."""
+    """``(x / divide - mean) / std`` as ``x * scale + shift``, each shaped (1, C, 1, 1); the shift may be absent.
+
+    Shared by all splits of a task: nothing writes into them.
+    """
     if len(inputs.shape) != 3:
         return None, None
     std = torch.tensor(inputs.std or (1.0,), dtype=torch.float64).view(1, -1, 1, 1)

@@ -6,6 +6,8 @@ import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import msgspec
+
 from benchmark.cell import Cell, task_of
 from benchmark.digest import Digest
 
@@ -39,6 +41,7 @@ class Estimates:
             if not digest.resumed:
                 kind = times.setdefault((digest.task, digest.method, digest.protocol), {})
                 kind.setdefault((_kind(digest.device), digest.hardware), []).append(digest.seconds)
+        self._epochs: dict[tuple[object, ...], int] = {}
         self._medians = {
             key: {where: statistics.median(seconds) for where, seconds in kind.items()} for key, kind in times.items()
         }
@@ -55,7 +58,10 @@ class Estimates:
             return Estimate(max(here), measured=True)
         if medians:
             return Estimate(max(medians.values()), measured=False)
-        epochs = task_of(cell).recipe(cell.rho).under(cell.protocol).epochs
+        recipe = (cell.task, msgspec.json.encode(cell.task_params), cell.rho, cell.protocol)
+        if recipe not in self._epochs:
+            self._epochs[recipe] = task_of(cell).recipe(cell.rho).under(cell.protocol).epochs
+        epochs = self._epochs[recipe]
         each = EPOCH_SECONDS if cell.protocol.max_train is None else CAPPED_EPOCH_SECONDS
         return Estimate(START_SECONDS + epochs * each, measured=False)
 

@@ -10,8 +10,10 @@ from pathlib import Path
 
 
 @contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
+def atomic_path(path: Path, *, flush: bool = True) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; on success it is flushed to disk and takes ``path``'s place.
+
+    Without ``flush`` a power cut, and nothing else, may leave a truncated file in its place.
 
     On any error, a full disk among them, the temporary file is removed and ``path`` is as it was.
     """
@@ -19,14 +21,15 @@ def atomic_path(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}.tmp")
     try:
         yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
+        if flush:
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def write_atomic(path: Path, content: bytes) -> None:
-    """Write ``content`` to ``path`` so that no reader ever sees a part of it."""
-    with atomic_path(path) as temporary:
+def write_atomic(path: Path, content: bytes, *, flush: bool = True) -> None:
+    """Write ``content`` to ``path`` so that no reader ever sees a part of it; ``flush`` as in :func:`atomic_path`."""
+    with atomic_path(path, flush=flush) as temporary:
         temporary.write_bytes(content)

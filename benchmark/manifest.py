@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
-from benchmark.cell import ENGINE_VERSION, Cell, upstream_cells
+from benchmark.cell import ENGINE_VERSION, Cell, Siblings
 from benchmark.errors import DebiasBenchError, ResultCorruptError
 from benchmark.files import write_atomic
 from benchmark.registry import METHODS, TASKS
@@ -76,7 +76,7 @@ class Staleness:
     def __init__(self) -> None:
         """Remembers what it has asked the plugins: one instance per command."""
         self._versions: dict[tuple[Any, ...], str | None] = {}
-        self._starts: dict[bytes, dict[str, Cell]] = {}
+        self._siblings = Siblings()
 
     def __call__(self, cell: Cell) -> str | None:
         """The reason, or ``None``."""
@@ -87,15 +87,12 @@ class Staleness:
 
     def _upstream_change(self, cell: Cell) -> str | None:
         """What a cell would start from today, if that is another cell."""
-        but_seed = (cell.task, cell.task_params, cell.rho, cell.method, cell.params, cell.protocol, cell.precision)
-        kind = msgspec.json.encode(but_seed)
-        if kind not in self._starts:
-            try:
-                self._starts[kind] = upstream_cells(cell)
-            except DebiasBenchError:
-                self._starts[kind] = {}
-        for role, start in self._starts[kind].items():
-            if cell.upstream.get(role) != replace(start, seed=cell.seed).key:
+        try:
+            starts = self._siblings.upstream(cell)
+        except DebiasBenchError:
+            return None  # a plugin that is not installed here
+        for role, start in starts.items():
+            if cell.upstream.get(role) != start.key:
                 return f"starts from another {start.method} than it would now"
         return None
 

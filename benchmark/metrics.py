@@ -45,6 +45,11 @@ class Tally:
         correct = np.swapaxes(np.diagonal(counts, axis1=-3, axis2=-1), -2, -1)
         return cls(correct, np.einsum("...p->...", counts))
 
+    @property
+    def arrays(self) -> tuple[IntArray, IntArray]:
+        """Both."""
+        return self.correct, self.total
+
 
 Counts = IntArray | Tally
 
@@ -112,8 +117,11 @@ def combination_accuracies(counts: Counts, groups: Groups) -> dict[str, FloatArr
     """Accuracy of each aligned/conflicting combination of the biases, samples pooled within it.
 
     Returns:
-        Names such as ``left_aligned_right_conflicting`` to (...), all aligned first; empty without bias labels.
+        Names such as ``left_aligned_right_conflicting`` to (...), all aligned first; empty without bias labels. Where
+        attributes overlap, see :func:`overlapping_accuracies`.
     """
+    if groups.overlapping:
+        return overlapping_accuracies(counts, groups)
     alignment = groups.alignment()
     found = {}
     for states in itertools.product((True, False), repeat=len(groups.bias_names)):
@@ -121,6 +129,21 @@ def combination_accuracies(counts: Counts, groups: Groups) -> dict[str, FloatArr
             where = np.all(alignment == np.array(states)[:, None, None], axis=0)
             found[_combination_name(groups, states)] = _pooled(counts, groups, where)
     return found
+
+
+def overlapping_accuracies(counts: Counts, groups: Groups) -> dict[str, FloatArray]:
+    """Accuracy of each group (mark, y) of samples that carry a mark, whatever others they carry (WILDS).
+
+    Returns:
+        ``worst_overlapping_group``, the smallest of those that have samples, and names such as ``male_y1``, to (...).
+    """
+    correct, total = (counts if isinstance(counts, Tally) else Tally.of(counts, groups)).arrays
+    marks = np.array(np.unravel_index(np.arange(groups.shape[1]), groups.bias_values)) == 1
+    found: dict[str, FloatArray] = {}
+    for name, carried in zip(groups.bias_names, marks, strict=True):
+        of_mark = _share(correct[..., carried].sum(-1), total[..., carried].sum(-1))
+        found |= {f"{_identifier(name)}_y{y}": of_mark[..., y] for y in range(groups.classes)}
+    return {"worst_overlapping_group": _min(np.stack(list(found.values()), axis=-1), (-1,)), **found}
 
 
 @dataclass(frozen=True)
@@ -177,9 +200,14 @@ def score(name: str, counts: Counts, groups: Groups) -> FloatArray:
 
 
 def _cells(counts: Counts, groups: Groups) -> tuple[IntArray, IntArray]:
-    """Samples predicted correctly and all samples per cell, each (..., C, B)."""
-    tally = counts if isinstance(counts, Tally) else Tally.of(counts, groups)
-    return tally.correct, tally.total
+    """Samples predicted correctly and all samples per cell of ``groups.cells``, each (..., C, B)."""
+    correct, total = (counts if isinstance(counts, Tally) else Tally.of(counts, groups)).arrays
+    return (_any_mark(correct), _any_mark(total)) if groups.overlapping else (correct, total)
+
+
+def _any_mark(table: IntArray) -> IntArray:
+    """(..., C, combinations of marks) to (..., C, 2): without any, with some."""
+    return np.stack([table[..., 0], table[..., 1:].sum(-1)], axis=-1)
 
 
 def _labelled_cells(counts: Counts, groups: Groups) -> FloatArray:
@@ -194,7 +222,7 @@ def _if_labelled(values: FloatArray, groups: Groups) -> FloatArray:
 
 def _all_aligned(groups: Groups) -> npt.NDArray[np.bool_]:
     """Whether every bias is aligned: (C, B)."""
-    return np.asarray(np.all(groups.alignment(), axis=0), dtype=np.bool_)
+    return np.asarray(np.all(groups.cells.alignment(), axis=0), dtype=np.bool_)
 
 
 def _pooled(counts: Counts, groups: Groups, where: npt.NDArray[np.bool_]) -> FloatArray:
@@ -205,15 +233,20 @@ def _pooled(counts: Counts, groups: Groups, where: npt.NDArray[np.bool_]) -> Flo
 
 def _stacked_combinations(counts: Counts, groups: Groups) -> FloatArray:
     """Accuracy per combination (..., 2^k); one NaN without bias labels."""
-    values = list(combination_accuracies(counts, groups).values())
-    return np.stack(values, axis=-1) if values else np.full((*_cells(counts, groups)[0].shape[:-2], 1), np.nan)
+    tally = Tally(*_cells(counts, groups))
+    values = list(combination_accuracies(tally, groups.cells).values())
+    return np.stack(values, axis=-1) if values else np.full((*tally.total.shape[:-2], 1), np.nan)
 
 
 def _combination_name(groups: Groups, states: tuple[bool, ...]) -> str:
-    names = (re.sub(r"\W+", "_", name.lower()) for name in groups.bias_names)
+    names = map(_identifier, groups.bias_names)
     return "_".join(
         f"{name}_{'aligned' if state else 'conflicting'}" for name, state in zip(names, states, strict=True)
     )
+
+
+def _identifier(name: str) -> str:
+    return re.sub(r"\W+", "_", name.lower())
 
 
 def _share(correct: IntArray | FloatArray, total: IntArray) -> FloatArray:

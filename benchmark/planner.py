@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 
-from benchmark.cell import Cell, upstream_cells
+from benchmark.cell import Cell, Siblings
 from benchmark.errors import DebiasBenchError
 from benchmark.store import State, Store
 from benchmark.tuning.study import Final, Trial, Unit
@@ -37,22 +38,35 @@ class Plan:
 def with_upstream(cells: Iterable[Cell]) -> dict[str, Cell]:
     """Cells by key, and those that they start from."""
     found: dict[str, Cell] = {}
+    siblings = Siblings()
+
+    def add(cell: Cell) -> None:
+        for start in siblings.upstream(cell).values():
+            add(start)
+        found[cell.key] = cell
+
     for cell in cells:
-        found |= {**with_upstream(upstream_cells(cell).values()), cell.key: cell}
+        add(cell)
     return found
 
 
 def make_plan(cells: Iterable[Cell], store: Store, finals: Iterable[Final] = ()) -> Plan:
     """Compare cells, and cells whose parameters have to be chosen first, with what a results folder holds."""
-    finished, failed = store.finished(), store.failed()
+    finished = store.finished()
+    failed = store.failed(finished)
+    siblings = Siblings()
     states: dict[str, State] = {}
     waits: dict[str, set[str]] = {}
     to_run: dict[str, Unit] = {}
     tuning = survey(finals, store)
 
+    @cache
+    def has_artifact(key: str) -> bool:
+        return key in finished and store.artifact(key) is not None
+
     def starts_of(cell: Cell) -> set[str]:
         """Put what a cell starts from before it; the keys that it has to wait for."""
-        starts = [start for start in upstream_cells(cell).values() if not store.has_artifact(start.key)]
+        starts = [start for start in siblings.upstream(cell).values() if not has_artifact(start.key)]
         for start in starts:
             if start.key not in failed:
                 add(start)

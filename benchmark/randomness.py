@@ -80,7 +80,8 @@ def isolated(*dimensions: Dimension) -> Iterator[None]:
 
     seed, outside = stream_seed(*dimensions), global_random_state()
     try:
-        torch.manual_seed(seed)
+        # torch's own function notes its call, with a traceback, for every kind of device that is not in use yet
+        (torch.manual_seed if torch.accelerator.is_available() else torch.default_generator.manual_seed)(seed)
         np.random.seed(seed % 2**32)  # noqa: NPY002
         random.seed(seed)
         yield

@@ -6,6 +6,7 @@ trial of a tuning the harness scores what is offered on the validation split of 
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -16,8 +17,9 @@ import torch
 from torch import nn
 
 from benchmark.artifacts import Artifact
-from benchmark.checkpoint import Checkpoint, Epochs, State, write_torch
+from benchmark.checkpoint import Checkpoint, Epochs, State, pickled
 from benchmark.data import MEMORY_FORMATS, Data
+from benchmark.files import write_atomic
 from benchmark.network import Network, build_network
 from benchmark.protocol import Protocol
 from benchmark.randomness import Dimension, torch_stream
@@ -54,27 +56,32 @@ class Problem:
         return self.reference.under(self.protocol)
 
 
+KEPT_BYTES = 32 * 2**20
+"""Of candidates that a cell holds in memory; what goes beyond is spooled to disk."""
+
+
 @dataclass(frozen=True)
 class Offer:
-    """A candidate: a model offered for selection, spooled to disk until the method has ended.
+    """A candidate: a model offered for selection, put aside until the method has ended.
 
     Attributes:
         label: Unique within the cell ("epoch 20", "tau 0.01").
-        path: The model, pickled whole, so that candidates of one cell may differ in architecture and those of an
-            interrupted run need no method to build them again.
+        model: The model, pickled whole, so that candidates of one cell may differ in architecture and those of an
+            interrupted run need no method to build them again; or the file that it is in.
         selectable: Whether selection rules may choose it; otherwise it is scored for diagnosis only.
         info: Numbers that the method reports of it, for the record.
     """
 
     label: str
-    path: Path
+    model: bytes | Path
     selectable: bool = True
     info: dict[str, float] = field(default_factory=dict)
 
     def load(self, device: torch.device | str) -> nn.Module:
         """The model, on ``device``."""
-        # the run's own file in its own work folder; whoever can change it can change the results beside it
-        model: nn.Module = torch.load(self.path, map_location=device, weights_only=False)
+        # the run's own pickle, or in its own work folder; whoever can change it can change the results beside it
+        source = io.BytesIO(self.model) if isinstance(self.model, bytes) else self.model
+        model: nn.Module = torch.load(source, map_location=device, weights_only=False)
         return model
 
 
@@ -82,18 +89,32 @@ class Offers(dict[str, Offer]):
     """A cell's offers by label, in order; part of its checkpoint, so that a resumed cell still has the earlier ones."""
 
     def __init__(self, spool: Path) -> None:
-        """``spool`` is the folder of their files."""
+        """``spool`` is the folder of the files of those that are not kept in memory."""
         super().__init__()
         self.spool = spool
 
     def state_dict(self) -> list[dict[str, Any]]:
         """Plain values of every offer; the results folder may have moved when they are read again."""
-        return [{**vars(offer), "path": offer.path.name} for offer in self.values()]
+        return [
+            {**vars(offer), "model": offer.model.name if isinstance(offer.model, Path) else offer.model}
+            for offer in self.values()
+        ]
 
     def load_state_dict(self, state: list[dict[str, Any]]) -> None:
         """Take over the offers of the interrupted run."""
         self.clear()
-        self.update({values["label"]: Offer(**{**values, "path": self.spool / values["path"]}) for values in state})
+        for values in state:
+            model = self.spool / values["model"] if isinstance(values["model"], str) else values["model"]
+            self[values["label"]] = Offer(**{**values, "model": model})
+
+    def put_aside(self, label: str, content: bytes) -> bytes | Path:
+        """The pickled model of a candidate, or the file that it is in if too much is in memory already."""
+        held = sum(len(o.model) for o in self.values() if o.label != label and isinstance(o.model, bytes))
+        if held + len(content) <= KEPT_BYTES:
+            return content
+        path = self.spool / f"{[*self].index(label) if label in self else len(self):05d}.pt"
+        write_atomic(path, content)
+        return path
 
 
 Judge = Callable[[Offer, int, int], None]
@@ -189,10 +210,8 @@ class Run:
             selectable: ``False`` for a model that is no result of the method and should be scored for diagnosis only.
             info: Numbers for the record (``tau=0.1``), of any kind that ``float`` takes.
         """
-        known = self.offers.get(label)
-        path = known.path if known is not None else self.offers.spool / f"{len(self.offers):05d}.pt"
-        write_torch(path, model)
-        self.offers[label] = Offer(label, path, selectable, {name: float(value) for name, value in info.items()})
+        content = self.offers.put_aside(label, pickled(model))
+        self.offers[label] = Offer(label, content, selectable, {name: float(value) for name, value in info.items()})
         if self._judge is not None and selectable:
             step = [offer.label for offer in self.offers.values() if offer.selectable].index(label)
             self._judge(self.offers[label], step, self._checkpoint.left)

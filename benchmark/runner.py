@@ -17,7 +17,7 @@ from torch import nn
 from benchmark.artifacts import Artifact, save_artifact
 from benchmark.cell import Cell, method_of, supervision_of, task_of
 from benchmark.checkpoint import Checkpoint
-from benchmark.cost import compacted, count_weights, measure_cost
+from benchmark.cost import Cost, compacted, count_weights, measure_cost
 from benchmark.counts import Groups, IntArray, PackedCounts
 from benchmark.data import Data
 from benchmark.diagnostics.subject import Subject, starting_network
@@ -77,11 +77,7 @@ def run_cell(
         if not selectable:
             raise ValueError(f"{method.name} offered no model: call run.offer(model, label) at least once")
         del run  # the training data; test is built only now
-        counts = _score(offers, cell, task, worker)
-        sample = _sample(task.inputs(), worker.device)
-        candidates = tuple(_candidate(offer, sample) for offer in offers)
-        model = selectable[-1].load(worker.device)
-        cost = measure_cost(model, sample)
+        counts, candidates, model, cost = _evaluate(offers, selectable[-1], cell, task, worker)
         evaluated = time.perf_counter()
         diagnostics = _diagnose(cell, task, model, upstream, worker)
     if method.keeps_artifact:
@@ -163,7 +159,9 @@ def _judge(watch: Watch, cell: Cell, task: Task, worker: Worker) -> Judge:
         with isolated("judge"):
             if not built:
                 built.append(_data(objective.split, cell, task, worker))
-            value = float(score(objective.metric, _table(offer, built[0], groups), groups))
+            value = float(
+                score(objective.metric, _table(offer.label, offer.load(worker.device), built[0], groups), groups)
+            )
         if math.isnan(value):
             return
         if left == 0:
@@ -182,13 +180,30 @@ def _data(split: SplitName, cell: Cell, task: Task, worker: Worker) -> Data:
     return Data(task.split(split, cell.setting(worker.data_root)), task.inputs(), device, layout, with_bias=True)
 
 
-def _score(offers: Sequence[Offer], cell: Cell, task: Task, worker: Worker) -> dict[SplitName, IntArray]:
-    """Count tables (candidates, C, B, C) of every evaluated split that the task has."""
-    tables: dict[SplitName, IntArray] = {}
-    for name in (name for name in EVALUATED if name in task.splits):
-        data = _data(name, cell, task, worker)
-        tables[name] = np.stack([_table(offer, data, groups_of(task)) for offer in offers])
-    return tables
+def _evaluate(
+    offers: Sequence[Offer], last: Offer, cell: Cell, task: Task, worker: Worker
+) -> tuple[dict[SplitName, IntArray], tuple[Candidate, ...], nn.Module, Cost]:
+    """Score all candidates on every evaluated split that the task has; each is loaded once.
+
+    Returns:
+        Count tables (candidates, C, B, C) by split, the candidates, and the ``last`` one with its cost.
+    """
+    inputs, groups, device = task.inputs(), groups_of(task), torch.device(worker.device)
+    splits = {name: _data(name, cell, task, worker) for name in EVALUATED if name in task.splits}
+    sample = _sample(inputs, device)
+    tables: dict[SplitName, list[IntArray]] = {name: [] for name in splits}
+    candidates = []
+    for offer in offers:
+        model = offer.load(device)
+        for name, data in splits.items():
+            tables[name].append(_table(offer.label, model, data, groups))
+        dense, _ = count_weights(model)
+        smaller = compacted(model)
+        cost = measure_cost(smaller, sample)
+        candidates.append(_candidate(offer, cost, dense))
+        if offer is last:
+            final, dense_cost = model, cost if smaller is model else measure_cost(model, sample)
+    return {name: np.stack(rows) for name, rows in tables.items()}, tuple(candidates), final, dense_cost
 
 
 def _diagnose(
@@ -213,7 +228,7 @@ def _accelerator(device: str) -> str | None:
     return torch.cuda.get_device_name(device) if torch.device(device).type == "cuda" else None
 
 
-def _table(offer: Offer, data: Data, groups: Groups) -> IntArray:
+def _table(label: str, model: nn.Module, data: Data, groups: Groups) -> IntArray:
     """Counts (C, B, C) of a candidate.
 
     Raises:
@@ -221,22 +236,19 @@ def _table(offer: Offer, data: Data, groups: Groups) -> IntArray:
         ValueError: It does not give a logit per class.
     """
     try:
-        return count(predictions(offer.load(data.device), data, groups.classes), data, groups)
+        return count(predictions(model, data, groups.classes), data, groups)
     except DivergedError as error:
-        raise DivergedError(f"candidate {offer.label!r}: {error}") from error
+        raise DivergedError(f"candidate {label!r}: {error}") from error
 
 
-def _sample(inputs: Inputs, device: str) -> torch.Tensor:
+def _sample(inputs: Inputs, device: torch.device) -> torch.Tensor:
     """An input of the right shape; what is in it does not matter where only operations are counted."""
     dtype = torch.float32 if len(inputs.shape) == 3 else torch.int64
     return torch.zeros((1, *inputs.shape), dtype=dtype, device=device)
 
 
-def _candidate(offer: Offer, sample: torch.Tensor) -> Candidate:
-    """What the record keeps of a candidate beside its counts."""
-    model = offer.load(sample.device)
-    dense, _ = count_weights(model)
-    cost = measure_cost(compacted(model), sample)
+def _candidate(offer: Offer, cost: Cost, dense: int) -> Candidate:
+    """What the record keeps of a candidate beside its counts; ``dense`` counts the weights of masked units too."""
     return Candidate(
         label=offer.label,
         info={name: value if math.isfinite(value) else None for name, value in offer.info.items()},

@@ -6,6 +6,7 @@ artifacts/ab/<key>.<checksum>.safetensors
 deaths/ab/<key>             a line for each worker that died with the cell
 claims/<key>                cells in progress
 work/<key>/                 checkpoint and candidates of a cell in progress
+tuning/journal.log          Optuna's journal of all studies; <study>.json beside it says what one has chosen
 submissions/<id>/           what was sent to a cluster: packs of cells, their jobs, what these printed
 code/<fingerprint>/         the code that these jobs run
 sweeps/<name>.json          sweeps that were run here, to know what is missing
@@ -28,6 +29,11 @@ from benchmark.record import SCHEMA_VERSION, Record
 
 State = Literal["done", "failed", "missing"]
 STATES: tuple[State, ...] = ("done", "failed", "missing")
+QUICK_SECONDS = 1.0
+"""What took less is not worth waiting for the disk: if a power cut truncates its record, it counts as missing."""
+
+END = b"}\n"
+"""Of a whole record file."""
 
 _decoder = msgspec.json.Decoder(Record)
 
@@ -66,9 +72,9 @@ class Store:
 
     def write(self, record: Record) -> Path:
         """Store a record; a finished one replaces an earlier failure of the cell."""
-        failed = record.status == "failed"
+        failed, took = record.status == "failed", record.resources.train_seconds + record.resources.evaluate_seconds
         path = self.failure_path(record.key) if failed else self.record_path(record.key)
-        write_atomic(path, msgspec.json.encode(record) + b"\n")
+        write_atomic(path, msgspec.json.encode(record) + b"\n", flush=failed or took >= QUICK_SECONDS)
         if not failed:
             self.failure_path(record.key).unlink(missing_ok=True)
             self._deaths_path(record.key).unlink(missing_ok=True)
@@ -104,9 +110,10 @@ class Store:
         """Keys of the finished cells."""
         return set(_complete_files(self.root / "records"))
 
-    def failed(self) -> set[str]:
-        """Keys of the cells that failed and have not finished since."""
-        return self.failures() - self.finished()
+    def failed(self, finished: Collection[str] | None = None) -> set[str]:
+        """Keys of the cells that failed and have not finished since; ``finished``, if they were listed already."""
+        failures = self.failures()
+        return failures.difference(self.finished() if finished is None and failures else finished or ())
 
     def failures(self) -> set[str]:
         """Keys of the cells whose last run failed, be it only to add diagnostics to a finished record."""
@@ -119,9 +126,9 @@ class Store:
                 names = sorted(entry.name for entry in os.scandir(shard) if entry.name.endswith(".json"))
                 yield from (shard / name for name in names)
 
-    def finished_files(self) -> Iterator[Path]:
-        """The files of the finished cells."""
-        yield from (self.root / "records").glob("??/*.json")
+    def finished_files(self) -> Iterator[tuple[str, str]]:
+        """Keys and files of the finished cells, damaged ones included."""
+        yield from _files(self.root / "records")
 
     def artifact(self, key: str) -> Path | None:
         """The file of a cell's artifact, if it is there."""
@@ -185,8 +192,18 @@ def read_record(path: Path) -> Record:
     return record
 
 
+def ends_as_record(content: bytes) -> bool:
+    """Whether a file with this content is a whole record; a truncated one counts as missing."""
+    return content.endswith(END)
+
+
 def _complete_files(folder: Path) -> Iterator[str]:
-    """Stems of the record files that end as a record does; a truncated one counts as missing."""
+    """Stems of the record files that end as a record does."""
+    return (key for key, path in _files(folder) if _ends_as_record(path))
+
+
+def _files(folder: Path) -> Iterator[tuple[str, str]]:
+    """Stems and paths of the record files."""
     try:
         shards = list(os.scandir(folder))
     except FileNotFoundError:
@@ -195,14 +212,14 @@ def _complete_files(folder: Path) -> Iterator[str]:
         if not shard.is_dir():
             continue
         for entry in os.scandir(shard.path):
-            if entry.name.endswith(".json") and _ends_as_record(entry.path):
-                yield entry.name.removesuffix(".json")
+            if entry.name.endswith(".json"):
+                yield entry.name.removesuffix(".json"), entry.path
 
 
 def _ends_as_record(path: str | Path) -> bool:
     try:
-        with open(path, "rb") as file:  # noqa: PTH123  (100,000 times a run: the plain call is the fast one)
+        with open(path, "rb", buffering=0) as file:  # noqa: PTH123  (100,000 times a run: the plain call is the fast one)
             size = os.fstat(file.fileno()).st_size
-            return size > 2 and os.pread(file.fileno(), 2, size - 2) == b"}\n"
+            return os.pread(file.fileno(), len(END), max(0, size - len(END))) == END
     except FileNotFoundError:
         return False  # a failure may be replaced by a result at any time

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from benchmark.cell import Cell, Precision, make_cell
+from benchmark.cell import Cell, Precision, Siblings, make_cell
 from benchmark.config import convert, read_yaml
 from benchmark.diagnostics import chosen
 from benchmark.errors import ConfigError, NotApplicableError
@@ -142,6 +142,7 @@ def expand(sweep: Sweep, root: Path) -> Expansion:
         tune.check(variants, seeds)
     cells: dict[str, Cell] = {}
     finals: dict[str, Final] = {}
+    siblings = Siblings()
     refused: dict[tuple[str, str], NotApplicable] = {}
     for task, rho in _tasks(sweep, protocol, root):
         for name, params in ((name, params) for name, every in variants for params in every):
@@ -149,13 +150,15 @@ def expand(sweep: Sweep, root: Path) -> Expansion:
                 if tune is not None and tune.is_tuned(name, params):
                     study = tune.study(task, rho, name, params, protocol, sweep.precision)
                     level = None if rho is None else float(rho)
-                    found = [Final(study, level, seed, diagnostics) for seed in seeds]
-                    finals |= {final.key: final for final in found}
-                else:
-                    made = [make_cell(task, rho, name, params, seed, protocol, sweep.precision) for seed in seeds]
-                    cells |= {cell.key: replace(cell, diagnostics=diagnostics) for cell in made}
+                    waiting = [Final(study, level, seed, diagnostics) for seed in seeds]
+                    finals |= {final.key: final for final in waiting}
+                    continue
+                cell = make_cell(task, rho, name, params, seeds[0], protocol, sweep.precision)
             except NotApplicableError as error:
                 refused[task.name, name] = NotApplicable(error.task, error.method, error.reason)
+                continue
+            for one in (cell, *(siblings.with_seed(cell, seed) for seed in seeds[1:])):
+                cells[one.key] = replace(one, diagnostics=diagnostics) if diagnostics else one
     return Expansion(list(cells.values()), list(refused.values()), list(finals.values()))
 
 

@@ -48,7 +48,8 @@ class Split:
     """One split of a task.
 
     Attributes:
-        x: Inputs, uint8 images (N, channels, height, width) or int tokens (N, length); any array with integer indexing.
+        x: Inputs, uint8 images (N, channels, height, width) or int tokens (N, length), filled up with -1 where an
+            input is shorter; any array with integer indexing.
         y: Targets, int64 (N,).
         b: Bias attributes, int64 (N, number of biases); a task without bias labels has width 0.
     """
@@ -75,10 +76,10 @@ class Recipe:
     """A reference training recipe: how the authors train the vanilla network of a task.
 
     Attributes:
-        optimizer: ``sgd`` or ``adam``.
+        optimizer: ``sgd``, ``adam`` or ``adamw``.
         learning_rate: Initial learning rate.
         momentum: For ``sgd``.
-        weight_decay: L2 penalty as torch's optimisers apply it.
+        weight_decay: As torch's optimisers apply it: an L2 penalty, or for ``adamw`` decoupled from the gradient.
         batch_size: Samples per step.
         epochs: Passes over the training set.
         schedule: ``constant``, ``step`` (times ``decay`` at each milestone) or ``cosine`` (to 0 over the epochs).
@@ -87,7 +88,7 @@ class Recipe:
         augment: Batched augmentation of the inputs: ``none``, ``flip`` or ``crop_flip`` (pad 4).
     """
 
-    optimizer: Literal["sgd", "adam"]
+    optimizer: Literal["sgd", "adam", "adamw"]
     learning_rate: float
     batch_size: int
     epochs: int
@@ -171,6 +172,9 @@ class Task(ABC):
     classes: ClassVar[tuple[str, ...]]
     """Names of the target's values."""
     biases: ClassVar[tuple[Bias, ...]]
+    marks: ClassVar[tuple[Bias, ...]] = ()
+    """Where evaluated splits are counted by others than ``biases``: attributes of the values 0 and 1, several of which
+    may be 1 in one sample. Their splits have ``b`` (N, marks), the others (N, biases)."""
     rhos: ClassVar[tuple[float, ...]]
     """The levels in use in the literature; empty for a task at its natural level only."""
     splits: ClassVar[tuple[SplitName, ...]] = SPLITS
@@ -234,11 +238,18 @@ class Task(ABC):
         return None
 
 
+def columns_of(task: Task, name: SplitName) -> tuple[Bias, ...]:
+    """The attributes in the columns of a split's ``b``."""
+    return task.marks if task.marks and name in EVALUATED else task.biases
+
+
 def groups_of(task: Task) -> Groups:
     """The axes of a task's count tables."""
+    biases = columns_of(task, "test")
     return Groups(
         classes=len(task.classes),
-        bias_names=tuple(bias.name for bias in task.biases),
-        bias_values=tuple(bias.values for bias in task.biases),
-        aligned=tuple(bias.aligned for bias in task.biases),
+        bias_names=tuple(bias.name for bias in biases),
+        bias_values=tuple(bias.values for bias in biases),
+        aligned=tuple(bias.aligned for bias in biases),
+        overlapping=bool(task.marks),
     )

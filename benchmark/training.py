@@ -34,7 +34,8 @@ def make_optimizer(parameters: Iterable[nn.Parameter], recipe: Recipe) -> torch.
     }
     if recipe.optimizer == "sgd":
         return torch.optim.SGD(parameters, momentum=recipe.momentum, **settings)
-    return torch.optim.Adam(parameters, **settings)
+    kind = torch.optim.AdamW if recipe.optimizer == "adamw" else torch.optim.Adam
+    return kind(parameters, **settings)
 
 
 def make_schedule(optimizer: torch.optim.Optimizer, recipe: Recipe) -> torch.optim.lr_scheduler.LRScheduler:

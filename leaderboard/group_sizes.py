@@ -14,7 +14,7 @@ from benchmark.cell import Cell, task_of
 from benchmark.counts import Groups, IntArray, PackedCounts
 from benchmark.errors import DataMissingError, ResultCorruptError
 from benchmark.rows import canonical
-from benchmark.task import groups_of
+from benchmark.task import columns_of, groups_of
 from leaderboard.table import MOST_BYTES, MOST_ROWS
 
 MOST_BUILT = 100
@@ -61,7 +61,7 @@ class BuiltSizes:
         split = task.split("test", cell.setting(self.root))
         groups = groups_of(task)
         combination = np.zeros(len(split), dtype=np.int64)
-        for bias, column in zip(task.biases, split.b.T, strict=True):
+        for bias, column in zip(columns_of(task, "test"), split.b.T, strict=True):
             combination = combination * bias.values + column
         table = np.zeros(groups.shape[:2], dtype=np.int64)
         np.add.at(table, (split.y, combination), 1)

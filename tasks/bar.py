@@ -9,8 +9,8 @@ import numpy as np
 
 from benchmark.errors import ConfigError
 from benchmark.task import Recipe, Setting, SplitName
-from tasks.partition import IntArray, cut, proportionally, shuffled, sizes
-from tasks.photos import FolderTask, Listing, mixed, stratified
+from tasks.partition import IntArray, cut, mixed, proportionally, shuffled, sizes, stratified
+from tasks.photos import FolderTask, Listing
 from tasks.sources.bar import ACTIONS, FOLDER, BarSource, actions
 
 VALIDATION = 0.1

@@ -10,8 +10,8 @@ from typing import Literal
 import numpy as np
 
 from benchmark.task import Bias, Recipe, Setting, SplitName
-from tasks.partition import IntArray
-from tasks.photos import FolderParams, FolderTask, Listing, labelled_files, mixed
+from tasks.partition import IntArray, mixed
+from tasks.photos import FolderParams, FolderTask, Listing, labelled_files
 from tasks.sources.bffhq import FOLDER, TRAIN, BffhqSource
 
 PARTS = (TRAIN, "valid", "test")

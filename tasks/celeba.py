@@ -10,8 +10,8 @@ from typing import Literal
 import numpy as np
 
 from benchmark.task import Bias, Setting, SplitName
-from tasks.partition import IntArray
-from tasks.photos import FolderParams, FolderTask, Listing, balanced, stratified
+from tasks.partition import IntArray, balanced, stratified
+from tasks.photos import FolderParams, FolderTask, Listing
 from tasks.sources.celeba import FOLDER, IMAGES, faces
 
 UNBIASED = 0.6

@@ -10,8 +10,8 @@ import numpy as np
 
 from benchmark.task import Bias, Inputs, Recipe, Setting, SplitName
 from tasks.corrupted_cifar10 import MEAN, RECIPE, STD
-from tasks.partition import IntArray
-from tasks.photos import FolderParams, FolderTask, Listing, labelled_files, mixed
+from tasks.partition import IntArray, mixed
+from tasks.photos import FolderParams, FolderTask, Listing, labelled_files
 from tasks.sources import cifar10
 from tasks.sources.cifar10c import FOLDER, LEVELS, Cifar10cSource
 

@@ -7,17 +7,16 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
 from benchmark.errors import ConfigError, DataCorruptError
-from benchmark.randomness import numpy_stream
 from benchmark.task import Backbone, Inputs, Recipe, Setting, Split, SplitName, Task
 from tasks.image_cache import ImageCache
-from tasks.partition import IntArray, cut, proportionally, shuffled, sizes
+from tasks.partition import IntArray, capped, grouped
 from tasks.sources.folders import image_names, labels_of
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -78,8 +77,7 @@ class Listing:
 
     def groups(self, rows: IntArray) -> list[IntArray]:
         """``rows`` (M,) by their (y, b), in the order of these values; only groups that have any."""
-        _, group = np.unique(np.column_stack([self.y, self.b])[rows], axis=0, return_inverse=True)
-        return [rows[group == number] for number in range(int(group.max()) + 1)] if len(rows) else []
+        return grouped(np.column_stack([self.y, self.b]), rows)
 
 
 class FolderTask(Task):
@@ -104,10 +102,7 @@ class FolderTask(Task):
         listing = self.listing(setting)
         rows = self.rows(name, setting, listing)
         cap = setting.protocol.max_train if name == "train" else setting.protocol.max_eval
-        if cap is not None and cap < len(rows):
-            groups = shuffled(listing.groups(rows), self.name, "cap", name, setting.seed)
-            rows = np.concatenate(cut(groups, proportionally(sizes(groups), cap))[0])
-            rows.sort()
+        rows = capped(rows, listing.groups, cap, self.name, "cap", name, setting.seed)
         return Split(self.pictures(listing).images(rows), listing.y[rows], listing.b[rows])
 
     def pictures(self, listing: Listing) -> ImageCache:
@@ -185,48 +180,3 @@ def fingerprint(listing: Listing) -> str:
         except OSError as error:
             raise DataCorruptError(f"{path} is listed and cannot be found: {error}; copy the data set again") from error
     return content.hexdigest()
-
-
-def balanced(groups: Sequence[IntArray], what: str, expected: int, *stream: str | int) -> IntArray:
-    """Equally many of every group: as many as the smallest has, drawn from the named stream; ascending.
-
-    Args:
-        groups: Rows of each (y, b).
-        what: Names the images in an error.
-        expected: How many groups there should be.
-        stream: Of the draw.
-
-    Raises:
-        DataCorruptError: A group has no images.
-    """
-    if len(groups) < expected:
-        raise DataCorruptError(
-            f"{what}: only {len(groups)} of the {expected} groups (y, b) have images; a split that weighs groups "
-            "equally needs them all: is the data set complete?"
-        )
-    taken, _ = cut(shuffled(groups, "balanced", *stream), np.full(len(groups), sizes(groups).min()))
-    return np.sort(np.concatenate(taken))
-
-
-def mixed(rows: IntArray, *stream: str | int) -> IntArray:
-    """``rows`` in a random order: files are listed class by class."""
-    return numpy_stream("order", *stream).permutation(rows)
-
-
-def stratified(groups: Sequence[IntArray], shares: Sequence[float], *stream: Any) -> list[IntArray]:
-    """Divide rows so that every part has its share of every group.
-
-    Args:
-        groups: Rows of each group.
-        shares: Of all parts but the last, which takes the rest.
-        stream: Of the division.
-
-    Returns:
-        The rows of each part, ascending.
-    """
-    rest, parts = shuffled(groups, "division", *stream), []
-    total = sizes(rest)
-    for share in shares:
-        part, rest = cut(rest, np.round(total * share).astype(np.int64))
-        parts.append(np.sort(np.concatenate(part)))
-    return [*parts, np.sort(np.concatenate(rest))]

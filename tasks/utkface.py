@@ -11,8 +11,8 @@ import numpy as np
 from benchmark.errors import DataCorruptError
 from benchmark.randomness import numpy_stream
 from benchmark.task import Bias, Setting, SplitName
-from tasks.partition import IntArray
-from tasks.photos import FolderTask, Listing, balanced, mixed, stratified
+from tasks.partition import IntArray, balanced, mixed, stratified
+from tasks.photos import FolderTask, Listing
 from tasks.sources.utkface import FOLDER, Portraits, portraits
 
 ADULT_AGE = 30

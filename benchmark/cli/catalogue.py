@@ -7,7 +7,6 @@ from typing import Any
 
 import click
 
-from benchmark.aggregate import COLUMNS
 from benchmark.cli.options import json_option, plugin_option, print_json
 from benchmark.metrics import METRICS
 from benchmark.protocol import PROTOCOLS
@@ -61,13 +60,19 @@ def _protocols() -> list[dict[str, Any]]:
     ]
 
 
+def _columns() -> list[dict[str, Any]]:
+    from benchmark.aggregate import COLUMNS
+
+    return [{"column": name, "type": kind, "what": text} for name, (kind, text) in COLUMNS.items()]
+
+
 LISTS: dict[str, Callable[[], list[dict[str, Any]]]] = {
     "tasks": _tasks,
     "methods": _methods,
     "sources": _sources,
     "protocols": _protocols,
     "metrics": lambda: [{"name": name, "definition": metric.definition} for name, metric in METRICS.items()],
-    "columns": lambda: [{"column": name, "type": kind, "what": text} for name, (kind, text) in COLUMNS.items()],
+    "columns": _columns,
     "rules": lambda: [{"name": name, "looks at": rule.uses} for name, rule in RULES.items()],
 }
 

@@ -16,7 +16,7 @@ from benchmark.errors import ConfigError
 from benchmark.protocol import PROTOCOLS, protocol_named
 from benchmark.registry import METHODS, TASKS
 from benchmark.store import Store
-from benchmark.task import Setting, Split, Task
+from benchmark.task import Setting, Split, SplitName, Task, columns_of
 
 
 @click.group()
@@ -84,16 +84,16 @@ def _described(task: Task, rho: float | None, splits: dict[Any, Split]) -> dict[
                 "samples": len(split),
                 "input_shape": list(split.x.shape[1:]),
                 "dtype": str(split.x.dtype),
-                "counts": _counts(task, split),
+                "counts": _counts(task, name, split),
             }
             for name, split in splits.items()
         },
     }
 
 
-def _counts(task: Task, split: Split) -> list[Any]:
+def _counts(task: Task, name: SplitName, split: Split) -> list[Any]:
     """Samples per (y, b[, second b, …]) as nested lists; per y where there are no bias labels."""
-    shape = (len(task.classes), *(bias.values for bias in task.biases))
+    shape = (len(task.classes), *(bias.values for bias in columns_of(task, name)))
     table = np.zeros(shape, dtype=np.int64)
     np.add.at(table, (split.y, *split.b.T), 1)
     counts: list[Any] = table.tolist()
@@ -106,13 +106,14 @@ def _print(task: Task, rho: float | None, splits: dict[Any, Split]) -> None:
     click.echo(f"{task.title}: {task.summary}\ntarget: {task.target}; parameters: {as_dict(task.params)}")
     rows = []
     for name, split in splits.items():
-        aligned = [np.array(bias.aligned)[split.y] == split.b[:, i] for i, bias in enumerate(task.biases)]
+        b = (split.b.max(1, keepdims=True) if task.marks else split.b).T
+        aligned = [np.array(bias.aligned)[split.y] == column for bias, column in zip(task.biases, b, strict=True)]
         share = " / ".join(f"{column.mean():.4f}" for column in aligned)
         rows.append([name, len(split), "x".join(map(str, split.x.shape[1:])), share])
     names = " / ".join(bias.name for bias in task.biases) or "bias"
     click.echo(tabulate(rows, headers=["split", "samples", "input", f"aligned share ({names})"], disable_numparse=True))
     if len(task.biases) == 1:
-        train = np.array(_counts(task, splits["train"]))
+        train = np.array(_counts(task, "train", splits["train"]))
         level = "at its natural level" if rho is None else f"at rho {rho:g}"
         click.echo(f"\ntraining samples {level}, y by row, b by column:")
         table = [[name, *row] for name, row in zip(task.classes, train.tolist(), strict=True)]

@@ -77,7 +77,9 @@ def look(store: Store, digests: Digests, queued: Mapping[str, str]) -> Overview:
     queued = {**queued, **{made_as[key]: job for key, job in queued.items() if key in made_as}}
     waiting = {final.key: state for state in studies for final in state.waiting}
     cells |= {final.key: final.like for state in studies for final in state.waiting}
-    finished, failed = store.finished(), store.failed()
+    known = digests.read()
+    finished = digests.finished
+    failed = store.failed(finished)
     running = dict(Claims(store.root / "claims").living())
     staleness = Staleness()
     stale = {key: reason for key in finished & set(cells) if (reason := staleness(cells[key])) is not None}
@@ -92,7 +94,6 @@ def look(store: Store, digests: Digests, queued: Mapping[str, str]) -> Overview:
         return "failed" if key in failed else "queued" if key in queued else "missing"
 
     states = {key: state(key) for key in cells}
-    known = digests.read()
     left, guessed = _left(states, cells, running, Estimates(known.values()))
     return Overview(
         cells=cells,

@@ -20,7 +20,7 @@ from benchmark.network import build_network
 from benchmark.protocol import PROTOCOLS
 from benchmark.randomness import global_random_state
 from benchmark.registry import TASKS
-from benchmark.task import Setting, Split, SplitName, Task
+from benchmark.task import Setting, Split, SplitName, Task, columns_of
 
 PROTOCOL = PROTOCOLS["smoke"]
 
@@ -105,8 +105,9 @@ class _Checks:
             if len(shape) == 3:
                 require(split.x.dtype == np.uint8, f"{name}: images are uint8, got {split.x.dtype}")
             require(bool(((split.y >= 0) & (split.y < len(self.task.classes))).all()), f"{name}: y is out of range")
-            require(split.b.shape[1] == len(self.task.biases), f"{name}: b needs a column per bias attribute")
-            for column, bias in enumerate(self.task.biases):
+            columns = columns_of(self.task, name)
+            require(split.b.shape[1] == len(columns), f"{name}: b needs a column per bias attribute")
+            for column, bias in enumerate(columns):
                 b = split.b[:, column]
                 require(bool(((b >= 0) & (b < bias.values)).all()), f"{name}: {bias.name} is out of range")
 

@@ -11,6 +11,7 @@ from benchmark.diagnostics.features import BOTTLENECK
 from benchmark.diagnostics.information import mutual_information
 from benchmark.diagnostics.probe import Probe, fit_probe
 from benchmark.diagnostics.subject import InapplicableError, Subject
+from benchmark.task import columns_of
 
 TARGET = "target"
 
@@ -72,6 +73,6 @@ def _attributes(subject: Subject) -> list[_Attribute]:
     fitting, test = subject.fitting, subject.test
     attributes = [_Attribute(TARGET, len(subject.task.classes), fitting.y, test.y)]
     if fitting.b is not None and test.b is not None:
-        columns = zip(subject.task.biases, fitting.b.unbind(1), test.b.unbind(1), strict=True)
+        columns = zip(columns_of(subject.task, "test"), fitting.b.unbind(1), test.b.unbind(1), strict=True)
         attributes += [_Attribute(bias.name, bias.values, *labels) for bias, *labels in columns]
     return attributes

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from benchmark.data import Data
+from benchmark.data import PADDING, Data
 from benchmark.evaluate import EVALUATION_BATCH
 from benchmark.network import Network, Site
 
@@ -28,16 +28,20 @@ def features(network: Network, data: Data) -> dict[str, torch.Tensor]:
         with evaluating(network), outputs_of(network, network.sites) as outputs:
             z = network.encoder(batch.x)
         for site in network.sites:
-            collected[site.module].append(pooled(outputs[site.module], site).float())
+            collected[site.module].append(pooled(outputs[site.module], site, batch.x).float())
         collected[BOTTLENECK].append(z.float())
     return {name: torch.cat(parts) for name, parts in collected.items()}
 
 
-def pooled(output: torch.Tensor, site: Site) -> torch.Tensor:
-    """A site's output with the mean over all positions taken: (N, units)."""
+def pooled(output: torch.Tensor, site: Site, x: torch.Tensor) -> torch.Tensor:
+    """A site's output for inputs ``x`` with the mean over all positions taken, paddings left out: (N, units)."""
     if output.ndim == 2:
         return output
-    return output.movedim(site.dim, -1).flatten(1, -2).mean(1)
+    positions = output.movedim(site.dim, -1).flatten(1, -2)
+    if x.shape != positions.shape[:2]:
+        return positions.mean(1)
+    there = (x != PADDING).to(positions.dtype).unsqueeze(-1)
+    return (positions * there).sum(1) / there.sum(1)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import torch
 from benchmark.diagnostics.features import evaluating, outputs_of
 from benchmark.diagnostics.subject import InapplicableError, Subject
 from benchmark.network import Network, Site
+from benchmark.task import columns_of
 
 IMAGES = 8
 
@@ -59,7 +60,7 @@ def _conflicting(subject: Subject) -> torch.Tensor:
     y, b = subject.test.y, subject.test.b
     if b is None or not subject.task.biases:
         raise InapplicableError(f"{subject.task.name} has no bias labels")
-    aligned = torch.tensor([bias.aligned for bias in subject.task.biases], device=subject.device).t()
+    aligned = torch.tensor([bias.aligned for bias in columns_of(subject.task, "test")], device=subject.device).t()
     index = (aligned[y] != b).all(1).nonzero().flatten()
     if len(index) == 0:
         raise InapplicableError("no test sample is bias-conflicting")

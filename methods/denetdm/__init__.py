@@ -9,17 +9,16 @@ from msgspec import Meta
 
 from benchmark.method import Card, Method
 from benchmark.registry import METHODS
-from benchmark.task import Task
+from benchmark.task import Backbone, Task
 from benchmark.tuning.space import Axis, Space
 
 if TYPE_CHECKING:
     from benchmark.run import Run
 
-Family = Literal["mlp", "cifar", "bffhq"]
+Family = Literal["mlp", "cifar", "bffhq", "bert"]
 Positive = Annotated[float, Meta(gt=0)]
 Weight = Annotated[float, Meta(ge=0)]
 Count = Annotated[int, Meta(ge=1)]
-Layers = Annotated[int, Meta(ge=2)]
 
 
 @dataclass(frozen=True)
@@ -28,9 +27,12 @@ class DenetdmParams:
 
     Attributes:
         branches: Architectures and settings: ``mlp`` those of Colored-MNIST, ``cifar`` those of Corrupted-CIFAR10 and
-            BAR, ``bffhq`` those of BFFHQ; ``auto`` is ``mlp`` where the task's network is one, else ``cifar``.
-        shallow_layers: Linear layers of the shallow MLP, the head counted (3 in the paper).
-        deep_layers: Linear layers of the deep MLP and of the target, the head counted (5 in the paper).
+            BAR, ``bffhq`` those of BFFHQ, ``bert`` ours for texts; ``auto`` is ``mlp`` or ``bert`` where the task's
+            network is one, else ``cifar``.
+        shallow_layers: Linear layers of the shallow MLP, the head counted (3 in the paper), or blocks of the shallow
+            BERT (1).
+        deep_layers: Linear layers of the deep MLP and of the target, the head counted (5 in the paper), or blocks of
+            the deep BERT (all).
         ce_weight: Of L_CE in stage 1; at 0 the branches stay untrained.
         task_weight: Of L_t in stage 2.
         distillation_weight: Of L_dist in stage 2; with both at 0 there is no stage 2, and the result is the shallow
@@ -45,9 +47,9 @@ class DenetdmParams:
         stage2_weight_decay: Of Adam.
     """
 
-    branches: Literal["auto", "mlp", "cifar", "bffhq"] = "auto"
-    shallow_layers: Layers | None = None
-    deep_layers: Layers | None = None
+    branches: Literal["auto", "mlp", "cifar", "bffhq", "bert"] = "auto"
+    shallow_layers: Count | None = None
+    deep_layers: Count | None = None
     ce_weight: Weight = 1.0
     task_weight: Weight = 1.0
     distillation_weight: Weight | None = None
@@ -80,16 +82,18 @@ class Denetdm(Method):
     }
 
     def not_applicable(self, task: Task) -> str | None:
-        """Its branches are defined for images, depths for MLPs alone, and some need a backbone of their own kind."""
+        """Its branches are defined for images and BERT, and some need a backbone of their own kind."""
         shape, backbone = task.inputs().shape, task.backbone()
-        if len(shape) != 3:
-            return f"its branches are networks for images, and {task.name} has inputs of shape {shape}"
-        family = self.params.branches
-        if family == "auto":
-            family = family_of(backbone.options)
-        depths = (self.params.shallow_layers, self.params.deep_layers)
-        if depths != (None, None) and family != "mlp":
-            return f"shallow_layers and deep_layers are for MLP branches, and {task.name} gets those called {family!r}"
+        family = family_of(backbone) if self.params.branches == "auto" else self.params.branches
+        if family == "bert" and not is_bert(backbone):
+            return f"branches 'bert' are made of the task's BERT, and {task.name} uses {backbone.factory}"
+        if family != "bert" and len(shape) != 3:
+            return f"its branches {family!r} are networks for images, and {task.name} has inputs of shape {shape}"
+        depths = [depth for depth in (self.params.shallow_layers, self.params.deep_layers) if depth is not None]
+        if depths and family not in ("mlp", "bert"):
+            return f"shallow_layers and deep_layers are for MLPs and BERT, and {task.name} gets branches {family!r}"
+        if family == "mlp" and any(depth < 2 for depth in depths):
+            return "an MLP has at least 2 layers, the head counted"
         if family == "bffhq" and not backbone.factory.endswith(":resnet18"):
             return f"branches 'bffhq' end with a ResNet-18, and {task.name} uses {backbone.factory}"
         if family == "cifar" and "widths" in backbone.options:
@@ -103,6 +107,13 @@ class Denetdm(Method):
         train(run, self.params)
 
 
-def family_of(options: dict[str, object]) -> Family:
-    """The branches that suit a task's backbone, by its options: an MLP says its ``widths``."""
-    return "mlp" if "widths" in options else "cifar"
+def family_of(backbone: Backbone) -> Family:
+    """The branches that suit a task's backbone: an MLP says its ``widths``."""
+    if is_bert(backbone):
+        return "bert"
+    return "mlp" if "widths" in backbone.options else "cifar"
+
+
+def is_bert(backbone: Backbone) -> bool:
+    """Whether the network is made by a factory called ``bert``, which takes the option ``layers``."""
+    return backbone.factory.endswith(":bert")

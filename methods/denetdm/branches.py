@@ -41,8 +41,8 @@ class Plan:
 
 def plan(problem: Problem, params: DenetdmParams) -> Plan:
     """The family's networks and settings, with the departures of ``params``, scaled to the protocol."""
-    family: Family = family_of(problem.backbone.options) if params.branches == "auto" else params.branches
-    chosen = {"mlp": _mlp, "cifar": _cifar, "bffhq": _bffhq}[family](problem.backbone, params)
+    family: Family = family_of(problem.backbone) if params.branches == "auto" else params.branches
+    chosen = {"mlp": _mlp, "cifar": _cifar, "bffhq": _bffhq, "bert": _bert}[family](problem, params)
     weight = chosen.distillation_weight if params.distillation_weight is None else params.distillation_weight
     return replace(
         chosen,
@@ -60,7 +60,7 @@ def _recipe(recipe: Recipe, params: DenetdmParams, stage: str, protocol: Protoco
     return replace(recipe, **{name: value for name, value in asked.items() if value is not None}).under(protocol)
 
 
-def _mlp(_: Backbone, params: DenetdmParams) -> Plan:
+def _mlp(_: Problem, params: DenetdmParams) -> Plan:
     """Colored-MNIST: all of width 100, on the flat image."""
 
     def layers(count: int) -> Backbone:
@@ -77,8 +77,9 @@ def _mlp(_: Backbone, params: DenetdmParams) -> Plan:
     )
 
 
-def _cifar(task: Backbone, _: DenetdmParams) -> Plan:
+def _cifar(problem: Problem, _: DenetdmParams) -> Plan:
     """Corrupted-CIFAR10 and BAR; the target is the task's own network (ResNet-18 there) with a linear bottleneck."""
+    task = problem.backbone
     return Plan(
         shallow=Backbone("methods.denetdm.branches:shallow_cifar", layout=task.layout),
         deep=Backbone("tasks.backbones.resnet:resnet20", layout=task.layout),
@@ -89,8 +90,9 @@ def _cifar(task: Backbone, _: DenetdmParams) -> Plan:
     )
 
 
-def _bffhq(task: Backbone, _: DenetdmParams) -> Plan:
+def _bffhq(problem: Problem, _: DenetdmParams) -> Plan:
     """BFFHQ; the deep branch is a ResNet-18 from scratch, the target the task's ResNet-18 with the weights it has."""
+    task = problem.backbone
     return Plan(
         shallow=Backbone("methods.denetdm.branches:shallow_bffhq", layout=task.layout),
         deep=Backbone("tasks.backbones.resnet:resnet18", layout=task.layout),
@@ -98,6 +100,23 @@ def _bffhq(task: Backbone, _: DenetdmParams) -> Plan:
         stage1=Recipe("adam", 1e-3, batch_size=64, epochs=10, augment="crop_flip"),
         stage2=Recipe("adam", 1e-4, batch_size=64, epochs=100, augment="crop_flip"),
         distillation_weight=0.0,
+    )
+
+
+def _bert(problem: Problem, params: DenetdmParams) -> Plan:
+    """Texts, ours: the task's BERT, the shallow branch with its first block alone; both stages by the task's recipe."""
+    task, recipe = problem.backbone, problem.reference
+
+    def blocks(count: int | None) -> Backbone:
+        return task if count is None else replace(task, options={**task.options, "layers": count})
+
+    return Plan(
+        shallow=blocks(params.shallow_layers or 1),
+        deep=blocks(params.deep_layers),
+        target=task,
+        stage1=recipe,
+        stage2=recipe,
+        distillation_weight=1.0,
     )
 
 

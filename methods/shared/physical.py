@@ -3,7 +3,8 @@
 The mask multiplies after the activation, so a masked unit is exactly 0: the layer that makes it loses a filter, every
 layer that reads it loses an input. In a residual stream a unit may be masked after one block and not after the next;
 then the blocks carry different channels, and the shortcut between them places its channels by index
-(:class:`benchmark.layers.ChannelMap`).
+(:class:`benchmark.layers.ChannelMap`). So it is in a transformer: where a block's last layer norm runs over kept units
+only, the next block reads fewer; its attention, which is not masked, makes all of them again.
 
 torch-pruning (1.6.1) does not fit: its dependency graph ties all block outputs of a ResNet stage, and the stem to the
 first stage, into one group from which a channel can only be removed everywhere or nowhere.
@@ -20,7 +21,7 @@ import torch
 from torch import nn
 
 from benchmark.errors import ConfigError
-from benchmark.layers import ChannelMap, Residual
+from benchmark.layers import ChannelMap, Residual, TokenEncoder, TransformerBlock
 from benchmark.network import Network
 
 PLACEHOLDER = -1
@@ -118,6 +119,12 @@ class _Shrinking:
             return self._sequential(module, name, channels, wanted)
         if isinstance(module, Residual):
             return self._residual(module, name, channels, wanted)
+        if isinstance(module, TokenEncoder):
+            for number, block in enumerate(module.blocks):
+                channels = self._block(cast(TransformerBlock, block), f"{name}.blocks.{number}", channels)
+            pooler, made = self.module(module.pooler, f"{name}.pooler", channels, wanted)
+            module.pooler = cast(nn.Sequential, pooler)
+            return module, made
         if isinstance(module, nn.Conv2d) and module.groups == 1:
             return _convolution(module, channels, wanted)
         if _is_depthwise(module) and channels is not None:
@@ -160,6 +167,7 @@ class _Shrinking:
         output = f"{name}.activation"
         wanted = _narrowed(wanted, self._masks.get(output))
         body, made = self.module(block.body, f"{name}.body", channels, wanted)
+        shortcut: nn.Module
         if isinstance(block.shortcut, nn.Identity | ChannelMap):
             shortcut = _shortcut(block.shortcut, channels, made).to(next(body.parameters()).device)
         else:
@@ -167,6 +175,24 @@ class _Shrinking:
         block.body, block.shortcut = cast(nn.Sequential, body), shortcut.train(block.training)
         _, made = self.module(block.activation, output, made, wanted)
         return block, made
+
+    def _block(self, block: TransformerBlock, name: str, channels: Channels | None) -> Channels | None:
+        """Shrink the feed-forward layers of a block in place; what attention makes stays as wide as it is."""
+        inner, outer = (_narrowed(None, self._masks.get(f"{name}.{part}")) for part in ("activation", "narrow"))
+        self.reached |= {f"{name}.activation", f"{name}.narrow"}
+        attention = block.attention
+        for layer in (attention.query, attention.key, attention.value):
+            _linear(layer, channels, None)
+        whole = Channels(tuple(range(attention.output.out_features)), attention.output.out_features)
+        _, widened = _linear(block.widen, None, inner)
+        _, made = _linear(block.narrow, widened, outer)
+        device = block.narrow.weight.device
+        block.entry = _shortcut(block.entry, channels, whole, dim=-1).to(device).train(block.training)
+        block.passage = _shortcut(block.passage, None, made, dim=-1).to(device).train(block.training)
+        if outer is None:
+            return None
+        _layer_norm(block.norm, made)
+        return replace(made, masked=True)
 
 
 def _narrowed(wanted: Wanted, mask: list[bool] | None, *, placeholders: bool = False) -> Wanted:
@@ -180,7 +206,9 @@ def _narrowed(wanted: Wanted, mask: list[bool] | None, *, placeholders: bool = F
     return tuple(i for i in positions if i != PLACEHOLDER) or (PLACEHOLDER,)
 
 
-def _shortcut(shortcut: nn.Identity | ChannelMap, channels: Channels | None, made: Channels | None) -> nn.Module:
+def _shortcut(
+    shortcut: nn.Module, channels: Channels | None, made: Channels | None, *, dim: int = 1
+) -> nn.Identity | ChannelMap:
     """The shortcut without weights from the channels that are left to those that the block makes."""
     assert made is not None, "the body of a residual block makes its channels"
     stride, sources = 1, list(made.index)
@@ -190,7 +218,7 @@ def _shortcut(shortcut: nn.Identity | ChannelMap, channels: Channels | None, mad
         place = {channel: i for i, channel in enumerate(channels.index)}
         sources = [PLACEHOLDER if source == PLACEHOLDER else place.get(source, PLACEHOLDER) for source in sources]
     width = made.total if channels is None else len(channels.index)
-    return nn.Identity() if stride == 1 and sources == list(range(width)) else ChannelMap(sources, stride)
+    return nn.Identity() if stride == 1 and sources == list(range(width)) else ChannelMap(sources, stride, dim)
 
 
 def _convolution(layer: nn.Conv2d, channels: Channels | None, wanted: Wanted) -> tuple[nn.Conv2d, Channels]:
@@ -241,6 +269,12 @@ def _batch_norm(layer: nn.BatchNorm1d | nn.BatchNorm2d, channels: Channels) -> n
         layer.running_mean = _taken(layer.running_mean, 0, channels.index).data
         layer.running_var = _taken(layer.running_var, 0, channels.index).data
     return layer
+
+
+def _layer_norm(layer: nn.LayerNorm, channels: Channels) -> None:
+    """Statistics over the kept units are what a masked layer norm takes; a placeholder's scale and shift are 0."""
+    layer.normalized_shape = (len(channels.index),)
+    layer.weight, layer.bias = _taken(layer.weight, 0, channels.index), _taken(layer.bias, 0, channels.index)
 
 
 def _taken(values: torch.Tensor, dim: int, index: list[int] | tuple[int, ...]) -> nn.Parameter:

@@ -46,7 +46,7 @@ def plan(
     del plugins
     expansion = expand(read_sweep(sweep), data_root)
     planned = make_plan(expansion.cells, Store(results), expansion.finals)
-    estimates = Estimates(Digests(Store(results)).read().values())
+    estimates = Estimates(Digests(Store(results)).read().values() if planned.to_run else ())
     answer = overview.as_json(expansion, planned)
     if not as_json:
         overview.show(expansion, planned)

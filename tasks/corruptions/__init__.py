@@ -6,13 +6,13 @@ What an image becomes depends on itself, its index, the corruption, the severity
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from benchmark.errors import UnknownNameError
-from tasks.corruptions import blur, digital, noise, weather
 from tasks.corruptions.draws import Draws, Pixels
 from tasks.corruptions.severities import LEVELS
 
@@ -33,27 +33,6 @@ TYPE1 = (
 )
 """The same for type 1."""
 
-_FUNCTIONS: dict[str, Callable[[Pixels, Any, Draws], Pixels]] = {
-    "gaussian_noise": noise.gaussian_noise,
-    "shot_noise": noise.shot_noise,
-    "impulse_noise": noise.impulse_noise,
-    "speckle_noise": noise.speckle_noise,
-    "gaussian_blur": blur.gaussian_blur,
-    "glass_blur": blur.glass_blur,
-    "defocus_blur": blur.defocus_blur,
-    "motion_blur": blur.motion_blur,
-    "zoom_blur": blur.zoom_blur,
-    "snow": weather.snow,
-    "frost": weather.frost,
-    "fog": weather.fog,
-    "spatter": weather.spatter,
-    "brightness": digital.brightness,
-    "contrast": digital.contrast,
-    "elastic": digital.elastic,
-    "jpeg": digital.jpeg,
-    "pixelate": digital.pixelate,
-    "saturate": digital.saturate,
-}
 _BATCH = 256
 SIDE = 32
 
@@ -90,12 +69,41 @@ def corrupt(
         raise ValueError(f"severity is a whole number from 1 to 5, got {severity}")
     if corruption == ORIGINAL:
         return images.copy()
-    if corruption not in _FUNCTIONS:
-        raise UnknownNameError("corruption", corruption, [*_FUNCTIONS, ORIGINAL])
-    function, level = _FUNCTIONS[corruption], LEVELS[corruption][severity - 1]
+    functions = _functions()
+    if corruption not in functions:
+        raise UnknownNameError("corruption", corruption, [*functions, ORIGINAL])
+    function, level = functions[corruption], LEVELS[corruption][severity - 1]
     corrupted = np.empty_like(images)
     for start in range(0, len(images), _BATCH):
         batch = slice(start, start + _BATCH)
         draws = Draws(indices[batch], "corruption", corruption, severity, seed)
         corrupted[batch] = np.clip(function(images[batch] / 255.0, level, draws), 0, 1) * 255
     return corrupted
+
+
+@cache
+def _functions() -> dict[str, Callable[[Pixels, Any, Draws], Pixels]]:
+    """By name. Imported when images are corrupted: who lists tasks need not wait for ``scipy.ndimage``."""
+    from tasks.corruptions import blur, digital, noise, weather
+
+    return {
+        "gaussian_noise": noise.gaussian_noise,
+        "shot_noise": noise.shot_noise,
+        "impulse_noise": noise.impulse_noise,
+        "speckle_noise": noise.speckle_noise,
+        "gaussian_blur": blur.gaussian_blur,
+        "glass_blur": blur.glass_blur,
+        "defocus_blur": blur.defocus_blur,
+        "motion_blur": blur.motion_blur,
+        "zoom_blur": blur.zoom_blur,
+        "snow": weather.snow,
+        "frost": weather.frost,
+        "fog": weather.fog,
+        "spatter": weather.spatter,
+        "brightness": digital.brightness,
+        "contrast": digital.contrast,
+        "elastic": digital.elastic,
+        "jpeg": digital.jpeg,
+        "pixelate": digital.pixelate,
+        "saturate": digital.saturate,
+    }

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmark.cell import Cell, make_cell, method_of, task_of, upstream_cells
+from benchmark.cell import Cell, Siblings, make_cell, method_of, task_of, upstream_cells
 from benchmark.errors import ConfigError, NotApplicableError, UnknownNameError
 from benchmark.protocol import PROTOCOLS
 from benchmark.registry import METHODS, TASKS
@@ -190,6 +190,30 @@ class TestMakeCell:
     def test_titles_name_the_cell(self) -> None:
         assert make().title == "toy rho 0.9 toy_erm seed 0"
         assert dataclasses.replace(make(), rho=None).title == "toy natural rho toy_erm seed 0"
+
+
+@pytest.mark.parametrize(
+    ("method", "params"),
+    [
+        ("vanilla", {}),
+        ("denetdm", {"temperature": 2.0}),
+        ("ffw_structured", {"gamma": 1.0, "vanilla": {"epochs": 3}}),
+        ("bise", {"finetune": True}),
+        (
+            "magnitude_pruning",
+            {"match": "bise", "match_params": {"gamma": 0.5}},
+        ),
+    ],
+)
+def test_cells_resolved_together_are_those_resolved_one_by_one(method: str, params: dict[str, Any]) -> None:
+    kind = TASKS.get("colored_mnist")
+    task, siblings = kind(kind.Params(source="embedded")), Siblings()
+    one_by_one = [make_cell(task, 0.99, method, params, seed, PROTOCOLS["smoke"]) for seed in range(4)]
+    first = dataclasses.replace(one_by_one[0], diagnostics=("latency",))
+    together = [siblings.with_seed(first, seed) for seed in range(4)]
+    assert together == one_by_one
+    assert [cell.key for cell in together] == [cell.key for cell in one_by_one]
+    assert all(siblings.upstream(cell) == upstream_cells(cell) for cell in one_by_one)
 
 
 def test_keys_do_not_depend_on_what_was_asked_before(cells_of: Callable[..., list[Cell]]) -> None:

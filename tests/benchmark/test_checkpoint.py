@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import nn
 
-from benchmark.checkpoint import Checkpoint, Interrupted, write_torch
+from benchmark.checkpoint import LAYOUT, Checkpoint, Interrupted, pickled
 from benchmark.randomness import isolated, torch_stream
 
 EPOCHS = 5
@@ -159,7 +159,7 @@ def test_a_checkpoint_that_would_run_code_is_not_loaded(tmp_path: Path) -> None:
         def __reduce__(self) -> tuple[Any, ...]:
             return (Path.touch, (tmp_path / "harm",))
 
-    write_torch(tmp_path / "checkpoint.pt", {"first": Harm()})
+    (tmp_path / "checkpoint.pt").write_bytes(pickled({"layout": LAYOUT, "phases": {"first": Harm()}}))
     assert not Checkpoint(tmp_path / "checkpoint.pt").resumed
     assert not (tmp_path / "harm").exists()
 

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from benchmark import claims as module
-from benchmark.claims import Claim, Claims
+from benchmark.claims import Claim, Claims, Heart
 from benchmark.processes import born
 
 FORK: ForkContext = multiprocessing.get_context("fork")
@@ -234,7 +234,7 @@ class TestHeartbeat:
 
     @pytest.fixture(autouse=True)
     def _quick(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(module, "HEARTBEAT_SECONDS", 0.03)
+        monkeypatch.setattr(module, "HEART", Heart(0.03))
 
     def wait_for(self, condition: Callable[[], bool]) -> None:
         deadline = time.monotonic() + 20

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional
+from torch.utils.flop_counter import FlopCounterMode
 
 from benchmark.cost import compacted, measure_cost, measure_latency
 from benchmark.network import Network
 from benchmark.task import Inputs
 from tasks.backbones.convnet import simple_convnet
 from tasks.backbones.mlp import mlp
-from tasks.backbones.resnet import resnet18
+from tasks.backbones.resnet import resnet18, resnet20
 
 
 def macs(network: nn.Module, size: int) -> int:
@@ -52,6 +55,20 @@ def test_resnet18_takes_what_the_literature_prints(size: int, classes: int, publ
     elements = cells * (256 * 64 + 64 * 64 * 4 + 16 * 128 * 5 + 4 * 256 * 5 + 512 * 5)
     assert macs(network, size) == stem + stages + 2 * elements + cells * 512 + 512 * classes
     assert millions(macs(network, size)) == published
+
+
+@pytest.mark.parametrize("backbone", [simple_convnet, resnet18, resnet20])
+def test_operations_are_those_that_torch_counts(backbone: Callable[..., Network]) -> None:
+    network, x = backbone(Inputs((3, 32, 32)), 7).eval(), torch.rand(1, 3, 32, 32)
+    elements = []
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d | nn.AdaptiveAvgPool2d):
+            times = 2 if isinstance(module, nn.BatchNorm2d) else 1
+            module.register_forward_pre_hook(lambda _, inputs, times=times: elements.append(times * inputs[0].numel()))
+    with FlopCounterMode(display=False) as reference, torch.no_grad():
+        network(x)
+    expected = reference.get_total_flops() // 2 + sum(elements)
+    assert macs(network, 32) == expected
 
 
 class Attention(nn.Module):

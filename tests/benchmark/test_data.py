@@ -103,3 +103,50 @@ def test_arrays_that_do_not_belong_together_are_refused() -> None:
         Split(np.zeros((3, 1, 2, 2), np.uint8), np.zeros(2, np.int64), np.zeros((3, 1), np.int64))
     with pytest.raises(ValueError, match=r"b as \(N, biases\)"):
         Split(np.zeros((3, 1, 2, 2), np.uint8), np.zeros(3, np.int64), np.zeros(3, np.int64))
+
+
+def sentences(n: int = 230, width: int = 30) -> Split:
+    """Token i of sentence k is 1000 k + i; lengths from 1 to ``width``."""
+    lengths = np.random.default_rng(1).integers(1, width + 1, n)
+    columns = np.arange(width)
+    x = np.where(columns < lengths[:, None], 1000 * np.arange(n)[:, None] + columns, -1).astype(np.int32)
+    return Split(x, np.zeros(n, np.int64), np.zeros((n, 1), np.int64))
+
+
+def test_batches_of_tokens_are_cut_to_their_longest_and_lose_nothing() -> None:
+    split = sentences()
+    data = Data(split, Inputs((30,)), CPU, with_bias=True)
+    for batches in (
+        data.shuffled(16, torch_stream("order")),
+        data.ordered(16),
+        data.subset(torch.arange(50)).ordered(7),
+    ):
+        for batch in batches:
+            longest = int((split.x[batch.index.numpy()] >= 0).sum(1).max())
+            assert batch.x.shape[1] == min(30, -(-longest // 8) * 8)
+            assert np.array_equal(batch.x.numpy(), split.x[batch.index.numpy(), : batch.x.shape[1]])
+
+
+def test_an_epoch_of_tokens_is_a_pass_in_another_order_each_time_with_like_lengths_together() -> None:
+    split = sentences()
+    data = Data(split, Inputs((30,)), CPU, with_bias=False)
+    order = torch_stream("order")
+    first, second = ([batch.index for batch in data.shuffled(16, order)] for _ in range(2))
+    again = [batch.index for batch in data.shuffled(16, torch_stream("order"))]
+    assert [len(index) for index in first] == [16] * 14 + [6]
+    assert sorted(torch.cat(first).tolist()) == list(range(230))
+    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
+    assert not torch.equal(torch.cat(first), torch.cat(second))
+    lengths = (split.x >= 0).sum(1)
+    spread = [np.ptp(lengths[index.numpy()]) for index in first]
+    assert np.mean(spread) < 6, "of lengths between 1 and 30"
+    longest = [int(lengths[index.numpy()].max()) for index in first]
+    assert longest != sorted(longest), "short batches do not always come first"
+
+
+def test_batches_that_are_not_trained_on_hold_a_bounded_number_of_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmark.data.ORDERED_TOKENS", 200)
+    data = Data(sentences(), Inputs((30,)), CPU, with_bias=False)
+    batches = list(data.ordered(1000))
+    assert torch.equal(torch.cat([batch.index for batch in batches]), torch.arange(230))
+    assert max(batch.x.numel() for batch in batches) <= 200

@@ -91,5 +91,11 @@ class TestStaleness:
         staleness = Staleness()
         assert {staleness(cell) for cell in cells} == {"starts from another toy_erm than it would now"}
 
+    def test_of_what_its_start_starts_from_is_that_of_its_own_seed(self, cells_of: Callable[..., list[Cell]]) -> None:
+        matched = {"name": "random_pruning", "params": {"match": "bise"}}
+        cells = cells_of(matched, tasks=[{"name": "colored_mnist", "rho": [0.95]}], seeds=3)
+        staleness = Staleness()
+        assert [staleness(cell) for cell in cells] == [None, None, None]
+
     def test_of_a_plugin_that_is_not_installed_is_unknown(self, cell: Cell) -> None:
         assert Staleness()(dataclasses.replace(cell, method="not_installed", method_version=9)) is None

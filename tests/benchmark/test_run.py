@@ -78,6 +78,18 @@ def test_candidates_may_differ_in_architecture(tmp_path: Path) -> None:
     assert run.offers["other"].info == {"size": 5}
 
 
+def test_candidates_beyond_what_memory_may_hold_are_in_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept, spooled = make_run(tmp_path / "kept"), make_run(tmp_path / "spooled")
+    train(kept)
+    one = max(len(offer.model) for offer in kept.offers.values() if isinstance(offer.model, bytes))
+    monkeypatch.setattr("benchmark.run.KEPT_BYTES", one)
+    train(spooled)
+    assert [isinstance(offer.model, bytes) for offer in spooled.offers.values()] == [True, False, False, False]
+    assert len(list((tmp_path / "spooled" / "candidates").iterdir())) == 3
+    expected, found = outputs(kept), outputs(spooled)
+    assert all(torch.equal(found[label], expected[label]) for label in expected)
+
+
 def test_a_candidate_keeps_the_state_that_it_was_offered_in(tmp_path: Path) -> None:
     run = make_run(tmp_path)
     train(run)
@@ -85,8 +97,12 @@ def test_a_candidate_keeps_the_state_that_it_was_offered_in(tmp_path: Path) -> N
     assert not torch.equal(scores["epoch 1"], scores["epoch 2"])
 
 
+@pytest.mark.parametrize("memory", [0, 1 << 20])
 @pytest.mark.parametrize("stop_after", [1, 2, EPOCHS])
-def test_an_interrupted_cell_offers_what_one_that_ran_through_offers(tmp_path: Path, stop_after: int) -> None:
+def test_an_interrupted_cell_offers_what_one_that_ran_through_offers(
+    tmp_path: Path, stop_after: int, memory: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("benchmark.run.KEPT_BYTES", memory)
     through = make_run(tmp_path / "through")
     train(through)
     with pytest.raises(Interrupted):

@@ -28,6 +28,7 @@ BRIEF = Protocol("brief", 0.03, None, None, None, candidates=3)
 MLP = Backbone("tasks.backbones.mlp:mlp", {"widths": [24, 24]})
 CONVNET = Backbone("tasks.backbones.convnet:simple_convnet")
 RESNET = Backbone("tasks.backbones.resnet:resnet18")
+BERT = Backbone("tasks.backbones.bert:bert", {"model": "minilm"})
 
 
 def problem(backbone: Backbone, protocol: Protocol = PROTOCOLS["paper"]) -> Problem:
@@ -292,8 +293,13 @@ class Stub:
         ({}, Stub(RESNET), None),
         ({"deep_layers": 4}, Stub(MLP), None),
         ({"branches": "bffhq"}, Stub(RESNET), None),
-        ({}, Stub(Backbone("other:bert"), (128,)), "networks for images"),
-        ({"deep_layers": 4}, Stub(RESNET), "for MLP branches"),
+        ({}, Stub(BERT, (128,)), None),
+        ({"shallow_layers": 2, "deep_layers": 4}, Stub(BERT, (128,)), None),
+        ({}, Stub(Backbone("other:lstm"), (128,)), "branches 'cifar' are networks for images"),
+        ({"branches": "mlp"}, Stub(BERT, (128,)), "branches 'mlp' are networks for images"),
+        ({"branches": "bert"}, Stub(RESNET), "made of the task's BERT"),
+        ({"deep_layers": 4}, Stub(RESNET), "for MLPs and BERT"),
+        ({"deep_layers": 1}, Stub(MLP), "at least 2 layers"),
         ({"branches": "bffhq"}, Stub(CONVNET), "end with a ResNet-18"),
         ({"branches": "cifar"}, Stub(MLP), "end with a convolutional network"),
     ],

@@ -179,8 +179,8 @@ def test_jobs_run_the_code_and_the_plugin_that_were_submitted(here: Here, tmp_pa
     plugin.write_text("raise ImportError('edited meanwhile')")
     here.plugin = ROOT / "tests" / "benchmark" / "toy_plugin.py"
     eventually(here.is_over)
-    (path,) = here.store.finished_files()
-    record = here.store.read(path.stem)
+    ((key, _),) = here.store.finished_files()
+    record = here.store.read(key)
     assert record is not None
     assert [candidate.label for candidate in record.candidates] == ["as submitted"]
     assert record.environment["code"] == next(iter(here.status()["codes"]))
@@ -210,7 +210,7 @@ def test_jobs_share_the_trials_of_a_tuning_and_then_run_the_seeds(here: Here) ->
         eventually(here.is_over)
     (counts,) = here.status()["cells"]
     assert counts["done"] == 2
-    found = [here.store.read(path.stem) for path in here.store.finished_files()]
+    found = [here.store.read(key) for key, _ in here.store.finished_files()]
     notes = [record.cell.tuning for record in found if record is not None and record.cell.tuning is not None]
     assert sorted(note.number for note in notes if note.number is not None) == list(range(8))
     assert {note.values["gamma"] for note in notes if note.purpose == "result"} == {study["chosen"]["gamma"]}

@@ -171,5 +171,5 @@ def test_an_empty_group_is_an_error(root: Path) -> None:
     head, lines = table.read_text().splitlines()[:2], table.read_text().splitlines()[2:]
     # no blond man is left
     table.write_text("\n".join(head + [line.replace(" 1  1  1 -1", " 1 -1  1 -1") for line in lines]))
-    with pytest.raises(DataCorruptError, match=r"only 3 of the 4 groups \(y, b\) have images"):
+    with pytest.raises(DataCorruptError, match=r"only 3 of the 4 groups \(y, b\) have samples"):
         build(root, "test")

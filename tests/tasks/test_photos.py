@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from benchmark.errors import DataCorruptError
-from tasks.photos import Listing, PhotoParams, balanced, decoded, fingerprint, labelled_files, stratified
+from tasks.partition import balanced, stratified
+from tasks.photos import Listing, PhotoParams, decoded, fingerprint, labelled_files
 
 
 def save(path: Path, colour: tuple[int, int, int] = (10, 20, 30), size: tuple[int, int] = (8, 8)) -> Path:

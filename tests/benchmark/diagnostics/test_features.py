@@ -32,6 +32,8 @@ def test_masked_units_are_zero_also_in_a_model_read_back_from_disk(subject_of: A
 def test_units_of_maps_and_tokens_are_averaged_over_positions() -> None:
     draws = torch.Generator().manual_seed(0)
     maps, tokens, flat = (torch.rand(shape, generator=draws) for shape in [(2, 3, 4, 5), (2, 7, 3), (2, 3)])
-    assert torch.allclose(pooled(maps, Site("a", 3)), nn.functional.adaptive_avg_pool2d(maps, 1).flatten(1))
-    assert torch.allclose(pooled(tokens, Site("a", 3, dim=-1)), tokens.mean(1))
-    assert torch.equal(pooled(flat, Site("a", 3)), flat)
+    images, sentences = torch.zeros(2, 3, 8, 8), torch.tensor([[5, 6, 7, 8, 1, 2, 3], [5, 6, 7, -1, -1, -1, -1]])
+    assert torch.allclose(pooled(maps, Site("a", 3), images), nn.functional.adaptive_avg_pool2d(maps, 1).flatten(1))
+    found = pooled(tokens, Site("a", 3, dim=-1), sentences)
+    assert torch.allclose(found, torch.stack([tokens[0].mean(0), tokens[1, :3].mean(0)])), "paddings do not count"
+    assert torch.equal(pooled(flat, Site("a", 3), images), flat)

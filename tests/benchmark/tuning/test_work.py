@@ -103,7 +103,7 @@ def test_a_trial_whose_cell_is_known_is_not_computed_again(
     study = the_study(expansion)
     proposed = [t.values["gamma"] for t in (Journal(results.with_name("elsewhere")).take(study) for _ in "12") if t]
     run_cells(cells_of({"name": "toy_gamma", "grid": {"gamma": proposed}}, seeds=[1000]), results)
-    before = {path: path.stat().st_mtime_ns for path in Store(results).finished_files()}
+    before = {Path(path): Path(path).stat().st_mtime_ns for _, path in Store(results).finished_files()}
     run_tuned(expansion, results)
     assert {path: path.stat().st_mtime_ns for path in before} == before
     assert Journal(results).tally(study).complete == 2

@@ -1,0 +1,1 @@
+"""Data cards, one per task, and what generates the counts in them."""

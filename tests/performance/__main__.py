@@ -1,0 +1,48 @@
+"""Take the figures of docs/performance.md: ``make bench``, ``make bench FIGURE=name``, ``make bench-gpu``.
+
+Prints a table with the change against the last committed results, and writes them to ``results.json`` beside this file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+
+from tests.performance.measure import FIGURES, NotHereError, committed, table, take, write_results
+
+MODULES = ("prompt", "cells", "steps", "bounds", "transcriptions", "shapes")
+
+
+def main() -> None:
+    """Measure what is asked for."""
+    parser = argparse.ArgumentParser(prog="python -m tests.performance", description=__doc__.splitlines()[0])
+    parser.add_argument("figures", nargs="*", help="default: all")
+    parser.add_argument("--list", action="store_true", help="only say what there is")
+    parser.add_argument("--dry", action="store_true", help="do not write results.json")
+    given = parser.parse_args()
+    for name in MODULES:
+        importlib.import_module(f"tests.performance.{name}")
+    unknown = [name for name in given.figures if name not in FIGURES]
+    if unknown:
+        parser.error(f"no figure {', '.join(unknown)}; there are {', '.join(FIGURES)}")
+    if given.list:
+        sys.stdout.write("".join(f"{one.name:24} {one.what}\n" for one in FIGURES.values()))
+        return
+    results = {}
+    for name in given.figures or FIGURES:
+        sys.stderr.write(f"{name} … ")
+        sys.stderr.flush()
+        try:
+            results[name] = take(FIGURES[name])
+        except NotHereError as reason:
+            sys.stderr.write(f"not here: {reason}\n")
+            continue
+        sys.stderr.write(f"{results[name].value:g} {results[name].unit} ({results[name].seconds:.0f} s)\n")
+        if not given.dry:
+            write_results({name: results[name]})
+    sys.stdout.write(table(results, committed()) + "\n")
+
+
+if __name__ == "__main__":
+    main()
