@@ -20,12 +20,13 @@ import numpy as np
 
 from benchmark.code import code_version
 from benchmark.files import atomic_path
-from benchmark.manifest import read_manifests
+from benchmark.manifest import Manifest, read_manifests
 from benchmark.metrics import METRICS
 from benchmark.rows import CHOSEN, Chunk, Plugins, canonical, missing_cells, read_chunk
 from benchmark.selection import RULES
 from benchmark.store import Store
 from benchmark.sweep import NotApplicable
+from benchmark.tuning.note import Tuning
 
 TABLE_VERSION = 1
 
@@ -49,6 +50,12 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "traceback": ("string", "end of the traceback, where the cell failed"),
     "stale": ("string", "why the code that wrote this table would give another result; null if it would not"),
     "supervision": ("string", "what the method was given beyond biased images and targets"),
+    "purpose": ("string", "result; or tuning, where the cell was only computed to choose parameters"),
+    "study": ("string", "the tuning that the cell belongs to; null if none"),
+    "trial": ("int64", "its number in that tuning; null unless it is a trial"),
+    "tuned": ("string", "parameters that were tried, or chosen, canonical JSON; null without tuning"),
+    "tuning_trials": ("int64", "finished trials on which the choice of the parameters rests; 0 if nothing was tuned"),
+    "tuning_data": ("string", "what these trials were judged by; null without tuning"),
     "headline": ("string", "the metric by which the literature compares methods on the task"),
     "rule": ("string", "selection rule that chose the candidate; null unless done"),
     "candidate": ("string", "label of the chosen candidate; null where the rule is not applicable"),
@@ -113,12 +120,18 @@ def aggregate(store: Store) -> Aggregation:
     manifests = read_manifests(store)
     parts, damaged, seen = [], [], set()
     files = {path.stem: path for path in reversed([*store.record_files()])}  # records come before failures
-    for cells, rows, problems in _read(list(files.values())):
+    notes = _notes(manifests, store)
+    for cells, rows, problems in _read(list(files.values()), Plugins(notes)):
         damaged += problems
         parts.append((cells, rows))
         seen.update(cells.column("key").to_pylist())
-    expected = {cell.key: cell for manifest in manifests for cell in manifest.cells}
-    parts.append(_arrow(missing_cells(cell for key, cell in expected.items() if key not in seen))[:2])
+    expected = {
+        c.key: c
+        for manifest in manifests
+        for c in (*manifest.cells, *manifest.tuned(store), *manifest.undecided(store))
+    }
+    missing = (cell for key, cell in expected.items() if key not in seen)
+    parts.append(_arrow(missing_cells(missing, Plugins(notes)))[:2])
     offsets = np.cumsum([0, *(len(cells) for cells, _ in parts)])
     rows = [
         table.set_column(0, "cell", pa.array(np.asarray(table.column("cell")) + offset))
@@ -167,10 +180,16 @@ def _blocks(aggregation: Aggregation) -> Iterator[tuple[Any, Any]]:
         yield owners[part], part
 
 
-def _read(paths: Sequence[Path]) -> Iterator[tuple[Any, Any, list[str]]]:
+def _notes(manifests: Sequence[Manifest], store: Store) -> dict[str, Tuning | None]:
+    """What sweeps know of their cells' tuning: a record may be older than the tuning that chose its parameters."""
+    notes: dict[str, Tuning | None] = {cell.key: None for manifest in manifests for cell in manifest.cells}
+    return notes | {cell.key: cell.tuning for manifest in manifests for cell in manifest.tuned(store)}
+
+
+def _read(paths: Sequence[Path], plugins: Plugins) -> Iterator[tuple[Any, Any, list[str]]]:
     """The chunks, read by as many processes as there are cores."""
     chunks = [paths[start : start + CHUNK] for start in range(0, len(paths), CHUNK)]
-    read = partial(_read_arrow, Plugins())
+    read = partial(_read_arrow, plugins)
     workers = min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1, len(chunks))
     if workers < 2 or len(paths) <= FEW:
         yield from map(read, chunks)

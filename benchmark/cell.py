@@ -17,6 +17,7 @@ from benchmark.method import Method, Supervision
 from benchmark.protocol import Protocol
 from benchmark.registry import METHODS, TASKS
 from benchmark.task import Setting, Task
+from benchmark.tuning.note import Tuning
 
 ENGINE_VERSION = 1
 """Raise it whenever the harness itself (training loop, streams, evaluation) would give other numbers."""
@@ -43,6 +44,7 @@ class Cell:
         engine_version: Behaviour version of the harness.
         diagnostics: What is measured of the final model beside its predictions. Not part of the cell's identity: it
             changes neither the key nor the rest of the record.
+        tuning: The part that it plays in a tuning, if any. Not part of its identity either.
     """
 
     task: str
@@ -58,12 +60,14 @@ class Cell:
     upstream: dict[str, str] = field(default_factory=dict)
     engine_version: int = ENGINE_VERSION
     diagnostics: tuple[str, ...] = field(default=(), compare=False)
+    tuning: Tuning | None = field(default=None, compare=False)
 
     @cached_property
     def key(self) -> str:
         """20 hex digits of the SHA-256 of the identity's canonical JSON (sorted keys, shortest floats)."""
         identity = msgspec.to_builtins(self)
-        identity.pop("diagnostics", None)  # msgspec leaves out defaults of instances that it has decoded
+        for name in ("diagnostics", "tuning"):
+            identity.pop(name, None)  # msgspec leaves out defaults of instances that it has decoded
         return hashlib.sha256(msgspec.json.encode(identity, order="sorted")).hexdigest()[:20]
 
     @property
@@ -135,10 +139,15 @@ def make_cell(
 
 
 def upstream_cells(cell: Cell) -> dict[str, Cell]:
-    """The cells that this one starts from, by role."""
+    """The cells that this one starts from, by role; what a trial starts from is no result either."""
     task = task_of(cell)
+    trial = cell.tuning if cell.tuning is not None and cell.tuning.purpose == "trial" else None
+    note = None if trial is None else Tuning(trial.study, "trial")
     return {
-        role: make_cell(task, cell.rho, start.method, start.params, cell.seed, cell.protocol, cell.precision)
+        role: replace(
+            make_cell(task, cell.rho, start.method, start.params, cell.seed, cell.protocol, cell.precision),
+            tuning=note,
+        )
         for role, start in method_of(cell).upstream().items()
     }
 
@@ -152,8 +161,9 @@ class Siblings:
 
     def upstream(self, cell: Cell) -> dict[str, Cell]:
         """The same as :func:`upstream_cells`."""
+        trial = cell.tuning.study if cell.tuning is not None and cell.tuning.purpose == "trial" else None
         kind = msgspec.json.encode(
-            (cell.task, cell.task_params, cell.rho, cell.method, cell.params, cell.protocol, cell.precision)
+            (cell.task, cell.task_params, cell.rho, cell.method, cell.params, cell.protocol, cell.precision, trial)
         )
         starts = self._starts.get(kind)
         if starts is None:

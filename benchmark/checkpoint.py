@@ -48,6 +48,7 @@ class Checkpoint:
         path: Where it is kept.
         every: Seconds between two saves.
         should_stop: Asked after every epoch; ``True`` saves and raises :class:`Interrupted`.
+        left: Epochs of the present phase after the current one; 0 between phases.
     """
 
     def __init__(self, path: Path, every: float = 60.0, should_stop: Callable[[], bool] = lambda: False) -> None:
@@ -58,6 +59,7 @@ class Checkpoint:
         self._phases: dict[str, dict[str, Any]] = {}
         self._saved_at = time.monotonic()
         self.resumed = False
+        self.left = 0
         if path.exists():
             try:
                 saved = torch.load(path, weights_only=True)
@@ -131,7 +133,9 @@ class Epochs:
             _restore(self._state, saved["state"])
             set_global_random_state(saved["random"])
         while done < self._total and not self._stopped:
+            self._checkpoint.left = self._total - done - 1
             yield done + 1
+            self._checkpoint.left = 0
             done += 1
             self._report(self._phase, done, self._total)
             state, ended = _capture(self._state), done == self._total or self._stopped

@@ -44,6 +44,10 @@ class DivergedError(DebiasBenchError):
     """A loss or a weight became NaN or infinite."""
 
 
+class PrunedError(DebiasBenchError):
+    """A trial of a tuning was ended early, since its candidates are worse than those of other trials."""
+
+
 class NotApplicableError(DebiasBenchError):
     """A method cannot run on a task, for a reason that is shown wherever the pair is listed."""
 

@@ -16,7 +16,6 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Literal
 
-from benchmark.cell import Cell
 from benchmark.claims import Claims
 from benchmark.errors import DebiasBenchError
 from benchmark.memory import largest_of_too_large
@@ -25,6 +24,7 @@ from benchmark.serve import Options, make_worker, serve
 from benchmark.stopping import Stop, stopped_by_signals, warnings_held_back
 from benchmark.store import Store
 from benchmark.tidy import tidy
+from benchmark.tuning.study import Unit
 from benchmark.worker import POISON_LIMIT, Outcome
 
 BUSY_POLL_SECONDS = 0.5
@@ -37,16 +37,16 @@ PRELOADED = ["torch", "torch._dynamo", "torch.utils.flop_counter"]
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened to a cell.
+    """Something that happened to a cell, or to a trial of a tuning.
 
     Attributes:
-        cell: The cell.
+        cell: Which.
         kind: Its outcome; ``died`` means that its worker did, and that it will be tried again up to a limit.
         seconds: What the attempt took.
         detail: The cause of a death.
     """
 
-    cell: Cell
+    cell: Unit
     kind: Outcome | Literal["died"]
     seconds: float = 0.0
     detail: str = ""
@@ -111,7 +111,7 @@ class _Hand:
     process: BaseProcess
     pipe: Connection
     device: str
-    cell: Cell | None = None
+    cell: Unit | None = None
 
 
 class _Pool:
@@ -157,7 +157,7 @@ class _Pool:
             with suppress(ConnectionError):  # it has died: its pipe will say so
                 hand.pipe.send(cell)
 
-    def _next(self) -> Cell | None:
+    def _next(self) -> Unit | None:
         """The first waiting cell whose turn has come."""
         now = time.monotonic()
         for _ in range(len(self._waiting)):
@@ -206,7 +206,7 @@ class _Pool:
                 starts.discard(cell.key)
         yield Event(cell, outcome, seconds)
 
-    def _bury(self, hand: _Hand, cell: Cell) -> Event:
+    def _bury(self, hand: _Hand, cell: Unit) -> Event:
         """Note which cell a worker died with, and let it be tried again."""
         self._hands.remove(hand)
         hand.process.join()

@@ -12,6 +12,7 @@ from benchmark.errors import (
     DataMissingError,
     DivergedError,
     PluginError,
+    PrunedError,
     ResultCorruptError,
     UpstreamError,
 )
@@ -27,6 +28,7 @@ KINDS: tuple[tuple[str, type[BaseException]], ...] = (
     ("upstream failed", UpstreamError),
     ("plugin broken", PluginError),
     ("out of memory", MemoryError),
+    ("pruned", PrunedError),
 )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -13,6 +13,9 @@ from benchmark.files import write_atomic
 from benchmark.registry import METHODS, TASKS
 from benchmark.store import Store
 from benchmark.sweep import Expansion, NotApplicable, Sweep
+from benchmark.tuning.decision import read_decision
+from benchmark.tuning.study import Final
+from benchmark.tuning.survey import tuned_cells
 
 
 @dataclass(frozen=True)
@@ -24,17 +27,28 @@ class Manifest:
         sweep: The file's content.
         cells: Its cells.
         not_applicable: Pairs of task and method that were left out.
+        finals: Its cells whose parameters are chosen by a study.
     """
 
     name: str
     sweep: Sweep
     cells: list[Cell]
     not_applicable: list[NotApplicable]
+    finals: list[Final] = field(default_factory=list)
+
+    def tuned(self, store: Store) -> list[Cell]:
+        """The cells whose parameters are chosen by now."""
+        return tuned_cells(self.finals, store)
+
+    def undecided(self, store: Store) -> list[Cell]:
+        """The others, as cells whose parameters say that they are not known yet; these have no record."""
+        found = ((final, read_decision(store.root, final.study)) for final in self.finals)
+        return [final.undecided for final, decision in found if decision is None or decision.number is None]
 
 
 def write_manifest(store: Store, name: str, sweep: Sweep, expansion: Expansion) -> None:
     """Remember a sweep in a results folder; replaces the one of the same name."""
-    manifest = Manifest(name, sweep, expansion.cells, expansion.not_applicable)
+    manifest = Manifest(name, sweep, expansion.cells, expansion.not_applicable, expansion.finals)
     write_atomic(store.root / "sweeps" / f"{name}.json", msgspec.json.encode(manifest))
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from benchmark.task import NoParams, Task
+from benchmark.tuning.space import Space
 
 if TYPE_CHECKING:
     from benchmark.run import Run
@@ -73,6 +74,8 @@ class Method(ABC):
     supervision: ClassVar[Supervision] = Supervision()
     Params: ClassVar[type[Any]] = NoParams
     """A frozen dataclass of the method's parameters, each with its default."""
+    search_space: ClassVar[Space] = {}
+    """Where a sweep that says ``default`` looks for parameters; empty where the method suggests nothing."""
     keeps_artifact: ClassVar[bool] = False
     """Whether the state of its last candidate is kept for methods that start from it."""
 

@@ -22,6 +22,7 @@ from benchmark.registry import METHODS, TASKS
 from benchmark.scoring import Counted, score_cells, unpack
 from benchmark.selection import RULES
 from benchmark.store import read_record
+from benchmark.tuning.note import Tuning
 
 CHOSEN = ("rule", "candidate", *METRICS, "combinations", "info", "counts", "sparsity", "candidate_macs")
 """Columns that differ between the rules of one cell."""
@@ -89,9 +90,9 @@ def read_chunk(paths: Iterable[Path], plugins: Plugins) -> Chunk:
     return chunk
 
 
-def missing_cells(cells: Iterable[Cell]) -> Chunk:
+def missing_cells(cells: Iterable[Cell], plugins: Plugins) -> Chunk:
     """Cells without a record."""
-    chunk, plugins = Chunk(), Plugins()
+    chunk = Chunk()
     for cell in cells:
         chunk.add_row(chunk.add_cell({**plugins.describe(cell), "stale": None, "status": "missing"}))
     return chunk
@@ -172,8 +173,9 @@ def _defined(value: float) -> float | None:
 class Plugins:
     """What the installed plugins say of cells, each asked once; nothing where they are not installed here."""
 
-    def __init__(self) -> None:
-        """Nothing is asked yet."""
+    def __init__(self, notes: Mapping[str, Tuning | None] | None = None) -> None:
+        """``notes`` is what sweeps know of cells' tuning, by key; of other cells their record tells."""
+        self._notes = notes or {}
         self._staleness = Staleness()
         self._headlines: dict[str, str | None] = {}
         self._supervision: dict[tuple[str, str], str | None] = {}
@@ -200,6 +202,7 @@ class Plugins:
             "stale": self._staleness(cell),
             "headline": self._headline(cell.task),
             "supervision": self._supervision_of(cell, params),
+            **_tuning_of(self._notes.get(cell.key, cell.tuning)),
         }
 
     def _headline(self, task: str) -> str | None:
@@ -227,6 +230,19 @@ class Plugins:
                 f"{name}={canonical(value)}" for name, value in chosen.items() if defaults.get(name) != value
             )
         return self._variants[method, params]
+
+
+def _tuning_of(note: Tuning | None) -> dict[str, Any]:
+    if note is None:
+        return {"purpose": "result", "tuning_trials": 0}
+    return {
+        "purpose": "result" if note.purpose == "result" else "tuning",
+        "study": note.study,
+        "trial": note.number,
+        "tuning_trials": note.trials,
+        "tuning_data": note.data or None,
+        "tuned": canonical(note.values) if note.values else None,
+    }
 
 
 def canonical(value: Any) -> str:

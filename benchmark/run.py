@@ -1,6 +1,7 @@
 """What a method sees of its cell: the data that it declared, a reference recipe, and where to offer its models.
 
-The harness puts nothing else within reach. Test and validation splits are not even built while a method runs.
+The harness puts nothing else within reach. Test and validation splits are not even built while a method runs; in a
+trial of a tuning the harness scores what is offered on the validation split of the objective, and keeps both to itself.
 """
 
 from __future__ import annotations
@@ -116,6 +117,10 @@ class Offers(dict[str, Offer]):
         return path
 
 
+Judge = Callable[[Offer, int, int], None]
+"""Told a selectable offer, its place among them, and the epochs that its phase has left; may end the cell."""
+
+
 class Run:
     """The handle through which a method trains and offers models.
 
@@ -139,6 +144,7 @@ class Run:
         device: torch.device,
         precision: Precision,
         report: Callable[[str, int, int], None],
+        judge: Judge | None = None,
     ) -> None:
         """The runner makes it; tests of methods may too."""
         self.problem = problem
@@ -151,6 +157,7 @@ class Run:
         self._streams = streams
         self._precision: Precision = precision
         self._report = report
+        self._judge = judge
 
     def stream(self, *purpose: Dimension) -> torch.Generator:
         """A random generator (CPU) of its own for this purpose; the same for every method of the (task, rho, seed)."""
@@ -205,3 +212,6 @@ class Run:
         """
         content = self.offers.put_aside(label, pickled(model))
         self.offers[label] = Offer(label, content, selectable, {name: float(value) for name, value in info.items()})
+        if self._judge is not None and selectable:
+            step = [offer.label for offer in self.offers.values() if offer.selectable].index(label)
+            self._judge(self.offers[label], step, self._checkpoint.left)

@@ -23,14 +23,16 @@ from benchmark.data import Data
 from benchmark.diagnostics.subject import Subject, starting_network
 from benchmark.diagnostics.suite import diagnose
 from benchmark.environment import environment
-from benchmark.errors import DivergedError
+from benchmark.errors import DivergedError, PrunedError
 from benchmark.evaluate import count, predictions
 from benchmark.method import Method
+from benchmark.metrics import score
 from benchmark.network import Network
 from benchmark.randomness import Dimension, isolated
 from benchmark.record import Candidate, Record, Resources
-from benchmark.run import Offer, Problem, Run
+from benchmark.run import Judge, Offer, Problem, Run
 from benchmark.task import EVALUATED, Inputs, SplitName, Task, groups_of
+from benchmark.watch import Watch
 from benchmark.worker import Worker
 
 RUSAGE_UNIT = 1 if sys.platform == "darwin" else 1024
@@ -38,7 +40,11 @@ RUSAGE_UNIT = 1 if sys.platform == "darwin" else 1024
 
 
 def run_cell(
-    cell: Cell, upstream: Mapping[str, Artifact], worker: Worker, report: Callable[[str, int, int], None]
+    cell: Cell,
+    upstream: Mapping[str, Artifact],
+    worker: Worker,
+    report: Callable[[str, int, int], None],
+    watch: Watch | None = None,
 ) -> Record:
     """Run a cell and store its artifact; storing the record is the caller's.
 
@@ -47,8 +53,10 @@ def run_cell(
         upstream: Artifacts of the cells that it starts from, by role.
         worker: Where and how.
         report: Told (phase, epochs done, epochs in all) after every epoch.
+        watch: Told the objective of every candidate while the method runs; changes nothing but whether it ends.
 
     Raises:
+        PrunedError: ``watch`` finds the cell hopeless.
         Interrupted: The worker was asked to stop; the cell's checkpoint is saved.
         Exception: Whatever the task or the method raises.
     """
@@ -59,8 +67,9 @@ def run_cell(
     checkpoint = Checkpoint(worker.store.checkpoint_path(cell.key), worker.checkpoint_seconds, worker.should_stop)
     streams: tuple[Dimension, ...] = (task.name, cell.rho, cell.seed)
     began = time.perf_counter()
+    judge = None if watch is None else _judge(watch, cell, task, worker)
     with isolated(*streams, "cell", method.name):
-        run = _handle(cell, task, method, upstream, worker, checkpoint, report)
+        run = _handle(cell, task, method, upstream, worker, checkpoint, report, judge)
         method.run(run)
         trained = time.perf_counter()
         offers = list(run.offers.values())
@@ -106,6 +115,7 @@ def _handle(
     worker: Worker,
     checkpoint: Checkpoint,
     report: Callable[[str, int, int], None],
+    judge: Judge | None,
 ) -> Run:
     """The method's view of the cell: the splits that it declared, and no others, are built here."""
     needs = method.supervision
@@ -136,7 +146,38 @@ def _handle(
         device=device,
         precision=cell.precision,
         report=report,
+        judge=judge,
     )
+
+
+def _judge(watch: Watch, cell: Cell, task: Task, worker: Worker) -> Judge:
+    """Scores what the method offers on the validation split of the objective, which is built at the first offer."""
+    objective, groups = watch.objective, groups_of(task)
+    built: list[Data] = []
+
+    def judge(offer: Offer, step: int, left: int) -> None:
+        with isolated("judge"):
+            if not built:
+                built.append(_data(objective.split, cell, task, worker))
+            value = float(
+                score(objective.metric, _table(offer.label, offer.load(worker.device), built[0], groups), groups)
+            )
+        if math.isnan(value):
+            return
+        if left == 0:
+            watch.report(step, value)  # nothing would be saved
+        elif watch.hopeless(step, value):
+            raise PrunedError(
+                f"{objective.name} is {value:.4g} at candidate {offer.label!r}, below the median of other trials"
+            )
+
+    return judge
+
+
+def _data(split: SplitName, cell: Cell, task: Task, worker: Worker) -> Data:
+    """A split with its bias labels, for scoring."""
+    device, layout = torch.device(worker.device), task.backbone().layout
+    return Data(task.split(split, cell.setting(worker.data_root)), task.inputs(), device, layout, with_bias=True)
 
 
 def _evaluate(
@@ -147,13 +188,8 @@ def _evaluate(
     Returns:
         Count tables (candidates, C, B, C) by split, the candidates, and the ``last`` one with its cost.
     """
-    setting, inputs, groups = cell.setting(worker.data_root), task.inputs(), groups_of(task)
-    device, layout = torch.device(worker.device), task.backbone().layout
-    splits = {
-        name: Data(task.split(name, setting), inputs, device, layout, with_bias=True)
-        for name in EVALUATED
-        if name in task.splits
-    }
+    inputs, groups, device = task.inputs(), groups_of(task), torch.device(worker.device)
+    splits = {name: _data(name, cell, task, worker) for name in EVALUATED if name in task.splits}
     sample = _sample(inputs, device)
     tables: dict[SplitName, list[IntArray]] = {name: [] for name in splits}
     candidates = []

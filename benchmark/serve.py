@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -58,11 +58,7 @@ def serve(pipe: Connection, options: Options, device: str, supervisor: int) -> N
     ignore_warnings()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: stop.ask())
-    for path in options.plugins:
-        try:
-            load_plugin_file(path)
-        except PluginError as error:
-            broken_plugins.append(str(error))
+    load_plugins(options.plugins)
     if device != "cpu":
         _check_device(device)
     worker = make_worker(options, device, supervisor, lambda: stop.asked or pipe.poll())
@@ -75,6 +71,15 @@ def serve(pipe: Connection, options: Options, device: str, supervisor: int) -> N
             except OSError as error:
                 answer = OSError(error.errno, error.strerror or str(error))
             pipe.send(answer)
+
+
+def load_plugins(paths: Iterable[Path]) -> None:
+    """Load plugin files; what cannot be loaded here is said where it is asked for."""
+    for path in paths:
+        try:
+            load_plugin_file(path)
+        except PluginError as error:
+            broken_plugins.append(str(error))
 
 
 def _check_device(device: str) -> None:

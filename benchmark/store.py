@@ -6,6 +6,7 @@ artifacts/ab/<key>.<checksum>.safetensors
 deaths/ab/<key>             a line for each worker that died with the cell
 claims/<key>                cells in progress
 work/<key>/                 checkpoint and candidates of a cell in progress
+tuning/journal.log          Optuna's journal of all studies; <study>.json beside it says what one has chosen
 submissions/<id>/           what was sent to a cluster: packs of cells, their jobs, what these printed
 code/<fingerprint>/         the code that these jobs run
 sweeps/<name>.json          sweeps that were run here, to know what is missing

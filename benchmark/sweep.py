@@ -16,6 +16,8 @@ from benchmark.errors import ConfigError, NotApplicableError
 from benchmark.protocol import Protocol, protocol_named
 from benchmark.registry import TASKS
 from benchmark.task import Task
+from benchmark.tuning.settings import Tune
+from benchmark.tuning.study import Final
 
 NOT_EMPTY = msgspec.Meta(min_length=1)
 
@@ -72,6 +74,7 @@ class Sweep:
         precision: Of forward passes.
         diagnostics: ``true`` for all of :data:`benchmark.diagnostics.DIAGNOSTICS`, or a list of names.
         description: For people.
+        tune: Which parameters are chosen by a search before the seeds are run with them.
     """
 
     tasks: Annotated[list[str | TaskEntry], NOT_EMPTY]
@@ -81,6 +84,7 @@ class Sweep:
     precision: Precision = "fp32"
     diagnostics: bool | list[str] = False
     description: str = ""
+    tune: Tune | None = None
 
     def seed_list(self) -> list[int]:
         """The seeds."""
@@ -103,10 +107,12 @@ class Expansion:
     Attributes:
         cells: In the sweep's order, each once.
         not_applicable: Pairs of task and method that cannot be run.
+        finals: Cells whose parameters have to be chosen first, each once.
     """
 
     cells: list[Cell]
     not_applicable: list[NotApplicable]
+    finals: list[Final] = field(default_factory=list)
 
 
 def read_sweep(path: Path) -> Sweep:
@@ -125,25 +131,35 @@ def expand(sweep: Sweep, root: Path) -> Expansion:
     """All cells of a sweep, resolved against the data sets under ``root``.
 
     Raises:
-        ConfigError: Unknown task, method, protocol, diagnostic or parameter, or a rho that a task cannot be built at.
+        ConfigError: Unknown task, method, protocol, diagnostic or parameter, a rho that a task cannot be built at, or
+            a search that a method does not allow.
     """
     protocol, diagnostics = protocol_named(sweep.protocol), chosen(sweep.diagnostics)
     methods = [MethodEntry(entry) if isinstance(entry, str) else entry for entry in sweep.methods]
+    variants = [(entry.name, entry.variants()) for entry in methods]
+    seeds, tune = sweep.seed_list(), sweep.tune
+    if tune is not None:
+        tune.check(variants, seeds)
     cells: dict[str, Cell] = {}
+    finals: dict[str, Final] = {}
     siblings = Siblings()
     refused: dict[tuple[str, str], NotApplicable] = {}
     for task, rho in _tasks(sweep, protocol, root):
-        for entry in methods:
-            for params in entry.variants():
-                first, *others = sweep.seed_list()
-                try:
-                    cell = make_cell(task, rho, entry.name, params, first, protocol, sweep.precision)
-                except NotApplicableError as error:
-                    refused[task.name, entry.name] = NotApplicable(error.task, error.method, error.reason)
+        for name, params in ((name, params) for name, every in variants for params in every):
+            try:
+                if tune is not None and tune.is_tuned(name, params):
+                    study = tune.study(task, rho, name, params, protocol, sweep.precision)
+                    level = None if rho is None else float(rho)
+                    waiting = [Final(study, level, seed, diagnostics) for seed in seeds]
+                    finals |= {final.key: final for final in waiting}
                     continue
-                for one in (cell, *(siblings.with_seed(cell, seed) for seed in others)):
-                    cells[one.key] = replace(one, diagnostics=diagnostics) if diagnostics else one
-    return Expansion(list(cells.values()), list(refused.values()))
+                cell = make_cell(task, rho, name, params, seeds[0], protocol, sweep.precision)
+            except NotApplicableError as error:
+                refused[task.name, name] = NotApplicable(error.task, error.method, error.reason)
+                continue
+            for one in (cell, *(siblings.with_seed(cell, seed) for seed in seeds[1:])):
+                cells[one.key] = replace(one, diagnostics=diagnostics) if diagnostics else one
+    return Expansion(list(cells.values()), list(refused.values()), list(finals.values()))
 
 
 def _tasks(sweep: Sweep, protocol: Protocol, root: Path) -> list[tuple[Task, float | None]]:

@@ -20,6 +20,8 @@ from benchmark.store import Store
 
 if TYPE_CHECKING:
     from benchmark.artifacts import Artifact
+    from benchmark.tuning.study import Unit
+    from benchmark.watch import Watch
 
 POISON_LIMIT = 3
 """A cell that was seen to kill so many workers is failed."""
@@ -56,12 +58,21 @@ class Worker:
     checkpoint_seconds: float = 60.0
     should_stop: Callable[[], bool] = field(default=lambda: False)
 
-    def attempt(self, cell: Cell) -> Outcome:
+    def attempt(self, unit: Unit, watch: Watch | None = None) -> Outcome:
         """Run a cell unless it is finished, has failed, or another worker has it (``busy``).
+
+        Args:
+            unit: The cell; or a trial, or a cell that waits for a choice: see :mod:`benchmark.tuning.work`.
+            watch: Who looks at the candidates while the cell runs, and may end it.
 
         Raises:
             OSError: The results folder cannot be written (a full disk, say): no cell could leave a record.
         """
+        if not isinstance(unit, Cell):
+            from benchmark.tuning.work import attempt_trial_or_final
+
+            return attempt_trial_or_final(self, unit)
+        cell = unit
         known = self.store.state(cell.key, cell.diagnostics)
         if known != "missing":
             return known
@@ -72,9 +83,9 @@ class Worker:
             return "busy"
         with claim:
             known = self.store.state(cell.key, cell.diagnostics)  # another worker may have finished it before the claim
-            return known if known != "missing" else self._run(cell, claim)
+            return known if known != "missing" else self._run(cell, claim, watch)
 
-    def _run(self, cell: Cell, claim: Claim) -> Outcome:
+    def _run(self, cell: Cell, claim: Claim, watch: Watch | None = None) -> Outcome:
         """Run a claimed cell and store its record; whatever goes wrong with it is a failed record."""
         from benchmark.checkpoint import Interrupted
         from benchmark.runner import run_cell
@@ -86,7 +97,7 @@ class Worker:
             else:
                 cell = replace(cell, diagnostics=chosen({*cell.diagnostics, *self.store.diagnosed(cell.key)}))
                 upstream = {role: self._artifact(start) for role, start in upstream_cells(cell).items()}
-                record = run_cell(cell, upstream, self, claim.say)
+                record = run_cell(cell, upstream, self, claim.say, watch)
         except Interrupted:
             return "interrupted"
         except (Exception, SystemExit) as error:  # a method's exit() must not end the sweep

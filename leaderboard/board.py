@@ -46,6 +46,7 @@ class Section:
         engine_version: Behaviour version of the harness; ``None`` if the table does not say.
         groups: Axes of the counts; ``None`` if no cell has finished.
         not_applicable: Why methods that were asked for cannot run on the task, by method.
+        trials: What was computed to choose parameters, an entry for each choice that was tried; no results.
     """
 
     task: str
@@ -60,6 +61,7 @@ class Section:
     engine_version: int | None = None
     groups: Groups | None = None
     not_applicable: Mapping[str, str] = field(default_factory=dict)
+    trials: tuple[Entry, ...] = ()
 
     @cached_property
     def seeds(self) -> tuple[int, ...]:
@@ -196,9 +198,10 @@ ENTRY = ("method", "params", "method_version")
 
 def _sections(table: ResultTable, not_applicable: Mapping[str, Mapping[str, str]]) -> tuple[Section, ...]:
     found = table.group(SECTION, np.arange(table.length))
-    return tuple(
+    sections = (
         _section(table, identity, rows, not_applicable) for identity, rows in sorted(found, key=lambda g: _order(g[0]))
     )
+    return tuple(section for section in sections if section is not None)
 
 
 def _order(identity: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -208,11 +211,15 @@ def _order(identity: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def _section(
-    table: ResultTable, identity: tuple[Any, ...], rows: Rows, not_applicable: Mapping[str, Mapping[str, str]]
-) -> Section:
+    table: ResultTable, identity: tuple[Any, ...], every: Rows, not_applicable: Mapping[str, Mapping[str, str]]
+) -> Section | None:
+    """``None`` where there is nothing but trials."""
     protocol, settings, precision, engine, task, task_version, params, rho = identity
-    seeds = tuple(int(seed) for (seed,), _ in sorted(table.group(("seed",), rows)))
-    entries = [_entry(table, group, seeds) for _, group in table.group(ENTRY, rows)]
+    is_trial = np.array([purpose == "tuning" for purpose in table.take("purpose", every)], dtype=np.bool_)
+    rows, trials = every[~is_trial], every[is_trial]
+    if not len(rows):
+        return None
+    entries = [_entry(table, group, _seeds(table, rows)) for _, group in table.group(ENTRY, rows)]
     groups = _first(table.take("groups", rows))
     return Section(
         task=task,
@@ -227,7 +234,14 @@ def _section(
         engine_version=engine,
         groups=msgspec.json.decode(groups, type=Groups) if groups else None,
         not_applicable=not_applicable.get(task, {}),
+        trials=tuple(
+            _entry(table, group, _seeds(table, trials)) for _, group in table.group(("study", "trial", *ENTRY), trials)
+        ),
     )
+
+
+def _seeds(table: ResultTable, rows: Rows) -> tuple[int, ...]:
+    return tuple(int(seed) for (seed,), _ in sorted(table.group(("seed",), rows)))
 
 
 def _entry(table: ResultTable, rows: Rows, seeds: tuple[int, ...]) -> Entry:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from leaderboard.board import Entry, Section
+from leaderboard.board import Section
 from leaderboard.drawing import (
     CONTROL,
     Looks,
@@ -21,8 +21,9 @@ from leaderboard.drawing import (
     section_title,
     with_legend,
 )
+from leaderboard.gamma_figure import gamma
 from leaderboard.page.diagnostics import diagnostics_of
-from leaderboard.page.values import mean, parsed
+from leaderboard.page.values import mean
 from leaderboard.roles import role
 
 if TYPE_CHECKING:
@@ -100,33 +101,6 @@ def cost(section: Section, rule: str, looks: Looks) -> Figure | None:
     return with_legend(figure, axes)
 
 
-def gamma(section: Section, rule: str, looks: Looks) -> Figure | None:
-    """Score, bias accuracy and sparsity against gamma of methods that were run at three or more positive ones."""
-    found: dict[str, list[tuple[float, Entry]]] = {}
-    for entry, _ in scored(section, rule):
-        value = entry.params.get("gamma")
-        if isinstance(value, int | float) and value > 0:
-            found.setdefault(entry.method, []).append((float(value), entry))
-    swept = {method: sorted(runs, key=lambda run: run[0]) for method, runs in found.items() if len(runs) > 2}
-    if not swept:
-        return None
-    figure, axes = new_axes(section_title(section), "gamma", "%")
-    logarithmic(axes)
-    for method, runs in swept.items():
-        gammas, entries = [value for value, _ in runs], [entry for _, entry in runs]
-        lines = {
-            section.headline: ("-", [entry.summary(section.headline, rule).mean for entry in entries]),
-            "bias accuracy": (":", [_bias_accuracy(entry, rule) for entry in entries]),
-            "sparsity": ("--", [entry.summary("sparsity", rule).mean for entry in entries]),
-        }
-        look = looks[method]
-        for name, (style, values) in lines.items():
-            if np.isfinite(values).any():
-                label = plain(f"{method}: {name.replace('_', ' ')}")
-                axes.plot(gammas, 100 * np.array(values), style, marker=look.mark, color=look.colour, label=label)
-    return with_legend(figure, axes)
-
-
 def layers(section: Section, rule: str, looks: Looks) -> Figure | None:
     """Pruned share of every layer's weights, a row per method; ``None`` without that diagnostic."""
     del looks  # a row tells its method
@@ -146,11 +120,6 @@ def layers(section: Section, rule: str, looks: Looks) -> Figure | None:
     axes.set_yticks(range(len(pruned)), [plain(entry.label) for entry, _ in pruned])
     axes.grid(visible=False)
     return figure
-
-
-def _bias_accuracy(entry: Entry, rule: str) -> float:
-    found = mean(parsed(row["info"]).get("bias_accuracy") for row in entry.by_rule[rule].values())
-    return np.nan if found is None else found
 
 
 SECTION_FIGURES: dict[str, Callable[[Section, str, Looks], Figure | None]] = {

@@ -22,12 +22,12 @@ from benchmark.code import code_root, code_version
 from benchmark.environment import JOB_VARIABLE
 from benchmark.errors import DebiasBenchError
 from benchmark.executor import Event, execute
-from benchmark.planner import Plan
-from benchmark.serve import Options
+from benchmark.planner import what_is_left
+from benchmark.serve import Options, load_plugins
 from benchmark.stopping import WARNINGS, Stop
 from benchmark.store import Store
 from slurm.scheduler import SchedulerError
-from slurm.submission import PackCells, Submission, read_pack, read_submission
+from slurm.submission import Submission, read_pack, read_submission
 
 REQUEUE_SECONDS = 20
 """Of the time between the warning and the end of the job: for queueing it again."""
@@ -62,15 +62,16 @@ class PackJob:
         _refuse_other_code(sent)
         os.environ[JOB_VARIABLE] = f"{sent.id}/{submitit.JobEnvironment().job_id}"
         pack, store = read_pack(results, sent.id, self.pack), Store(results)
+        load_plugins(map(Path, sent.plugins))
         requeue = _requeue_handler()
         stop = Stop(max(sent.profile.signal_seconds - REQUEUE_SECONDS, sent.profile.signal_seconds / 2))
-        plan = _rest(pack, store)
-        log.info("pack %d of %s: %d of %d cells to run", self.pack, sent.id, len(plan.to_run), len(pack.cells))
+        plan = what_is_left(pack.units, pack.upstream, store)
+        log.info("pack %d of %s: %d of %d cells to run", self.pack, sent.id, len(plan.to_run), len(pack.units))
         counts: Counter[str] = Counter()
         for event in execute(plan, _options(sent, results), stop):
             counts[event.kind] += 1
             _tell(event)
-        left = len(_rest(pack, store).to_run)
+        left = len(what_is_left(pack.units, pack.upstream, store).to_run)
         log.info("%d cells left; %s", left, dict(counts))
         if left and stop.warned and requeue is not None:
             _queue_again(requeue)
@@ -104,14 +105,6 @@ def _queue_again(requeue: Requeue) -> None:
         requeue(signal.SIGUSR2, None)
     except (OSError, subprocess.SubprocessError) as error:
         raise SchedulerError(f"this job cannot queue itself again ({error}); submit again for the rest") from error
-
-
-def _rest(pack: PackCells, store: Store) -> Plan:
-    """The cells of a pack that have no record yet."""
-    states = {cell.key: store.state(cell.key) for cell in pack.cells}
-    to_run = [cell for cell in pack.cells if states[cell.key] == "missing"]
-    left = {cell.key for cell in to_run}
-    return Plan(states, to_run, {cell.key: pack.upstream.get(cell.key, set()) & left for cell in to_run})
 
 
 def _options(sent: Submission, results: Path) -> Options:

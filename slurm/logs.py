@@ -45,9 +45,12 @@ def logs_of(store: Store, key: str) -> list[JobLog]:
             keys |= matching
             if matching and pack.job is not None:
                 found.append(_log(store.root, submission.id, pack.job))
+    maker = _maker(store, keys or {key})
+    if not found and maker is not None:  # a trial: which cell it is was not known when its job was sent
+        sent, _, job = maker.rpartition("/")
+        found.append(_log(store.root, sent, job))
     if len(keys) > 1:
         raise ConfigError(f"{len(keys)} cells have a key that starts with {key!r}: {', '.join(sorted(keys)[:5])}, …")
-    maker = _maker(store, keys)
     return sorted(found, key=lambda log: f"{log.submission}/{log.job}" == maker)
 
 

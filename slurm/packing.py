@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from benchmark.cell import Cell
 from benchmark.estimate import Estimate
+from benchmark.tuning.study import Unit
 
 START_SECONDS = 60.0
 """From the start of a job to its first cell: modules, imports over a network file system."""
@@ -33,7 +34,7 @@ class Pack:
         after: Where the cells are made that these start from, as far as that is elsewhere.
     """
 
-    cells: tuple[Cell, ...]
+    cells: tuple[Unit, ...]
     seconds: float
     measured: bool
     after: frozenset[Place] = frozenset()
@@ -73,19 +74,19 @@ class Costs:
     estimates: Mapping[str, Estimate]
     at_once: int
 
-    def seconds(self, cells: Iterable[Cell]) -> float:
+    def seconds(self, cells: Iterable[Unit]) -> float:
         """What a job takes for these cells."""
         each = [self.estimates[cell.key].seconds for cell in cells]
         return max(sum(each) / self.at_once, max(each, default=0.0))
 
-    def pack(self, cells: Sequence[Cell], after: frozenset[Place]) -> Pack:
+    def pack(self, cells: Sequence[Unit], after: frozenset[Place]) -> Pack:
         """These cells as a pack."""
         measured = all(self.estimates[cell.key].measured for cell in cells)
         return Pack(tuple(cells), self.seconds(cells), measured, after)
 
 
 def make_packs(
-    cells: Sequence[Cell],
+    cells: Sequence[Unit],
     upstream: Mapping[str, set[str]],
     costs: Costs,
     target: float,
@@ -108,7 +109,7 @@ def make_packs(
     units = _units(cells, upstream, costs, target)
     while units:
         ready = [unit for unit in units if all(key in place for key in _starts(unit, upstream))]
-        groups: dict[frozenset[Place], list[list[Cell]]] = {}
+        groups: dict[frozenset[Place], list[list[Unit]]] = {}
         for unit in ready:
             after = frozenset(place[key] for key in _starts(unit, upstream))
             groups.setdefault(after, []).append(unit)
@@ -121,10 +122,15 @@ def make_packs(
     return packs
 
 
-def balanced_packs(cells: Sequence[Cell], upstream: Mapping[str, set[str]], costs: Costs, count: int) -> list[Pack]:
-    """At most ``count`` packs of about equal cost, for jobs that all run at once; no pack waits for another."""
-    loads: list[tuple[float, list[Cell]]] = [(0.0, []) for _ in range(count)]
-    for unit in sorted(_units(cells, upstream, costs, math.inf), key=costs.seconds, reverse=True):
+def balanced_packs(cells: Sequence[Unit], upstream: Mapping[str, set[str]], costs: Costs, count: int) -> list[Pack]:
+    """At most ``count`` packs of about equal cost, for jobs that all run at once; no pack waits for another.
+
+    Trials of one study are spread over them: each finds its start, or makes it.
+    """
+    loads: list[tuple[float, list[Unit]]] = [(0.0, []) for _ in range(count)]
+    plain = {cell.key for cell in cells if isinstance(cell, Cell)}
+    bound = {key: starts & plain for key, starts in upstream.items() if key in plain}
+    for unit in sorted(_units(cells, bound, costs, math.inf), key=costs.seconds, reverse=True):
         lightest = min(range(count), key=lambda index: loads[index][0])
         seconds, held = loads[lightest]
         loads[lightest] = (seconds + costs.seconds(unit), [*held, *unit])
@@ -143,13 +149,13 @@ def make_arrays(packs: Sequence[Pack], signal_seconds: int, longest: int, max_si
     ]
 
 
-def _starts(unit: Iterable[Cell], upstream: Mapping[str, set[str]]) -> set[str]:
+def _starts(unit: Iterable[Unit], upstream: Mapping[str, set[str]]) -> set[str]:
     """Keys that the cells of a unit wait for and that are not in it."""
     unit = list(unit)
     return {key for cell in unit for key in upstream.get(cell.key, ())} - {cell.key for cell in unit}
 
 
-def _units(cells: Sequence[Cell], upstream: Mapping[str, set[str]], costs: Costs, target: float) -> list[list[Cell]]:
+def _units(cells: Sequence[Unit], upstream: Mapping[str, set[str]], costs: Costs, target: float) -> list[list[Unit]]:
     """Cells that belong together, in order: whole families, or single cells of families too large for one job."""
     family = {cell.key: cell.key for cell in cells}
 
@@ -162,18 +168,18 @@ def _units(cells: Sequence[Cell], upstream: Mapping[str, set[str]], costs: Costs
         for start in upstream.get(cell.key, ()):
             if start in family:
                 family[root(cell.key)] = root(start)
-    families: dict[str, list[Cell]] = {}
+    families: dict[str, list[Unit]] = {}
     for cell in cells:
         families.setdefault(root(cell.key), []).append(cell)
-    units: list[list[Cell]] = []
+    units: list[list[Unit]] = []
     for members in families.values():
         units.extend([members] if costs.seconds(members) <= target else [[cell] for cell in members])
     return units
 
 
 def _merged(
-    groups: Mapping[frozenset[Place], list[list[Cell]]],
-) -> list[tuple[frozenset[Place], list[list[Cell]]]]:
+    groups: Mapping[frozenset[Place], list[list[Unit]]],
+) -> list[tuple[frozenset[Place], list[list[Unit]]]]:
     """Neighbouring groups as one, where there are too many; those wait for all that any of them waits for."""
     listed = list(groups.items())
     width = math.ceil(len(listed) / MAX_GROUPS)
@@ -188,9 +194,9 @@ def _merged(
     ]
 
 
-def _fill(units: Iterable[list[Cell]], costs: Costs, target: float) -> list[list[Cell]]:
+def _fill(units: Iterable[list[Unit]], costs: Costs, target: float) -> list[list[Unit]]:
     """Units one after the other into packs, a new one whenever the next would go beyond the target."""
-    filled: list[list[Cell]] = []
+    filled: list[list[Unit]] = []
     total = longest = math.inf
     for unit in units:
         each = [costs.estimates[cell.key].seconds for cell in unit]

@@ -6,10 +6,10 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from benchmark.cell import Cell
 from benchmark.errors import ConfigError
 from benchmark.estimate import Estimate, Estimates
 from benchmark.planner import Plan
+from benchmark.tuning.study import Unit, like
 from slurm import scheduler
 from slurm.packing import Array, Costs, Pack, balanced_packs, make_arrays, make_packs
 from slurm.profile import Profile
@@ -31,7 +31,7 @@ class Prepared:
         arrays: Of these packs, in the order in which they are sent.
     """
 
-    queued: list[Cell]
+    queued: list[Unit]
     estimates: Mapping[str, Estimate]
     packs: list[Pack]
     arrays: list[Array]
@@ -62,7 +62,7 @@ def prepare(plan: Plan, estimates: Estimates, profile: Profile, cluster: Cluster
     jobs = jobs_of_cells(live)
     queued = [cell for cell in plan.to_run if cell.key in jobs]
     cells = [cell for cell in plan.to_run if cell.key not in jobs]
-    each = {cell.key: estimates.of(cell, profile.devices) for cell in cells}
+    each = {cell.key: estimates.of(like(cell), profile.devices) for cell in cells}
     if not cells:
         return Prepared(queued, each, [], [])
     costs = Costs(each, profile.cells_at_once)
@@ -77,7 +77,7 @@ def prepare(plan: Plan, estimates: Estimates, profile: Profile, cluster: Cluster
 
 
 def _within_limit(
-    cells: Sequence[Cell], plan: Plan, costs: Costs, profile: Profile, jobs: Mapping[str, str], live: int
+    cells: Sequence[Unit], plan: Plan, costs: Costs, profile: Profile, jobs: Mapping[str, str], live: int
 ) -> list[Pack]:
     """Packs of the profile's size, or larger if there would be too many."""
     target = profile.pack_minutes * 60

@@ -10,6 +10,7 @@ from __future__ import annotations
 import getpass
 import socket
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +21,7 @@ import msgspec
 from benchmark.cell import Cell
 from benchmark.errors import ResultCorruptError
 from benchmark.files import write_atomic
+from benchmark.tuning.study import Final, Trial, Unit
 from slurm.profile import Profile
 
 Cluster = Literal["slurm", "local", "debug"]
@@ -31,11 +33,31 @@ class PackCells:
 
     Attributes:
         cells: To run.
-        upstream: For each key, those out of ``cells`` that have to be there first.
+        upstream: For each key, those out of the pack that have to be there first.
+        trials: To run, too.
+        finals: To run when their study has chosen.
     """
 
     cells: tuple[Cell, ...]
     upstream: dict[str, set[str]]
+    trials: tuple[Trial, ...] = ()
+    finals: tuple[Final, ...] = ()
+
+    @classmethod
+    def of(cls, units: Iterable[Unit], upstream: dict[str, set[str]]) -> PackCells:
+        """A pack of these."""
+        found = list(units)
+        return cls(
+            tuple(unit for unit in found if isinstance(unit, Cell)),
+            upstream,
+            tuple(unit for unit in found if isinstance(unit, Trial)),
+            tuple(unit for unit in found if isinstance(unit, Final)),
+        )
+
+    @property
+    def units(self) -> tuple[Unit, ...]:
+        """All that is to run, each after what it waits for."""
+        return *self.cells, *self.trials, *self.finals
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from benchmark.planner import Plan, make_plan, with_upstream
 from benchmark.serve import Options
 from benchmark.store import STATES, Store
 from benchmark.sweep import Expansion, expand, read_sweep
+from benchmark.tuning.survey import state_json, state_line, survey
 
 
 @click.command()
@@ -72,18 +73,20 @@ def run(
     expansion = expand(parsed, data_root)
     write_manifest(store, sweep.stem, parsed, expansion)
     if retry_failed:
-        for key in store.failures() & set(with_upstream(expansion.cells)):
-            store.forget_failure(key)
-    plan = make_plan(expansion.cells, store)
+        _forget_failures(expansion, store)
+    plan = make_plan(expansion.cells, store, expansion.finals)
     if not as_json:
         _announce(sweep.stem, plan, expansion, results)
     options = Options(results, data_root, jobs, device, threads, plugins, checkpoint_seconds)
     report(execute(plan, options), len(plan.to_run), as_json=as_json)
-    after = make_plan(expansion.cells, store)
+    after = make_plan(expansion.cells, store, expansion.finals)
     counts = {state: after.count(state) for state in STATES}
     if as_json:
-        click.echo(msgspec.json.encode({"event": "end", "cells": len(after.states), **counts}).decode())
+        tuning = {"tuning": [state_json(state) for state in after.studies]} if after.studies else {}
+        click.echo(msgspec.json.encode({"event": "end", "cells": len(after.states), **counts, **tuning}).decode())
     else:
+        for state in after.studies:
+            click.echo(state_line(state))
         click.echo(f"{sweep.stem}: " + ", ".join(f"{count} {state}" for state, count in counts.items()))
     if counts["missing"]:
         click.echo("Interrupted; run the same command to go on.", err=as_json)
@@ -93,11 +96,25 @@ def run(
         sys.exit(1)
 
 
+def _forget_failures(expansion: Expansion, store: Store) -> None:
+    """Let what has failed of a sweep be tried again; studies of which no trial ran through begin anew."""
+    from benchmark.tuning.retry import forget_hopeless_studies
+
+    studies = {final.study.name: final.study for final in expansion.finals}
+    forget_hopeless_studies(store, studies)
+    starts = [study.like for study in studies.values()]
+    cells = [*expansion.cells, *(cell for state in survey(expansion.finals, store) for cell in state.cells), *starts]
+    for key in store.failures() & set(with_upstream(cells)):
+        store.forget_failure(key)
+
+
 def _announce(name: str, plan: Plan, expansion: Expansion, results: Path) -> None:
     done, failed = plan.count("done"), plan.count("failed")
     click.echo(
         f"{name}: {len(plan.states)} cells, {done} done, {failed} failed, {len(plan.to_run)} to run -> {results}"
     )
+    for state in plan.studies:
+        click.echo(f"  {state_line(state)}")
     for pair in expansion.not_applicable:
         click.echo(f"  not applicable: {pair.method} on {pair.task}: {pair.reason}")
 

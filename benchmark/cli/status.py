@@ -17,6 +17,7 @@ from benchmark.errors import ResultCorruptError
 from benchmark.estimate import Estimates
 from benchmark.manifest import Staleness, read_manifests
 from benchmark.store import Store
+from benchmark.tuning.survey import StudyState, state_json, state_line, survey
 
 CellState = Literal["done", "running", "queued", "failed", "missing", "stale"]
 STATES: tuple[CellState, ...] = ("done", "running", "queued", "failed", "missing", "stale")
@@ -36,6 +37,8 @@ class Overview:
         codes: How many finished cells each version of the code made.
         seconds_left: Estimated work on what is neither done nor failed, by key, in seconds of one worker.
         guessed: For which of these it is a guess.
+        studies: How far the tuning of sweeps is.
+        made_as: Keys of cells with chosen parameters, by the keys under which they waited and were sent.
     """
 
     cells: dict[str, Cell]
@@ -47,6 +50,8 @@ class Overview:
     codes: dict[str, int]
     seconds_left: dict[str, float]
     guessed: set[str]
+    studies: list[StudyState]
+    made_as: dict[str, str]
 
     def count(self, state: CellState) -> int:
         """How many cells are in a state."""
@@ -65,7 +70,13 @@ def look(store: Store, digests: Digests, queued: Mapping[str, str]) -> Overview:
         ResultCorruptError: A manifest is damaged.
     """
     manifests = read_manifests(store)
+    studies = survey((final for manifest in manifests for final in manifest.finals), store)
     cells = {cell.key: cell for manifest in manifests for cell in manifest.cells}
+    cells |= {cell.key: cell for state in studies for cell in state.cells}
+    made_as = {final.key: cell.key for state in studies for final, cell in state.made}
+    queued = {**queued, **{made_as[key]: job for key, job in queued.items() if key in made_as}}
+    waiting = {final.key: state for state in studies for final in state.waiting}
+    cells |= {final.key: final.like for state in studies for final in state.waiting}
     known = digests.read()
     finished = digests.finished
     failed = store.failed(finished)
@@ -78,6 +89,8 @@ def look(store: Store, digests: Digests, queued: Mapping[str, str]) -> Overview:
             return "stale" if key in stale else "done"
         if key in running:
             return "running"
+        if key in waiting and not waiting[key].is_open:
+            return "failed"
         return "failed" if key in failed else "queued" if key in queued else "missing"
 
     states = {key: state(key) for key in cells}
@@ -87,13 +100,18 @@ def look(store: Store, digests: Digests, queued: Mapping[str, str]) -> Overview:
         states=states,
         stale=stale,
         running=running,
-        failed={key: _reason(store, key) for key in sorted(failed & set(cells))},
+        failed={
+            **{key: _reason(store, key) for key in sorted(failed & set(cells))},
+            **{key: f"tuning: {state.problem}" for key, state in waiting.items() if state.problem is not None},
+        },
         not_applicable=[
             (pair.task, pair.method, pair.reason) for manifest in manifests for pair in manifest.not_applicable
         ],
         codes=dict(Counter(known[key].code for key in known.keys() & finished & set(cells))),
         seconds_left=left,
         guessed=guessed,
+        studies=studies,
+        made_as=made_as,
     )
 
 
@@ -144,6 +162,7 @@ def as_json(found: Overview) -> dict[str, Any]:
         "stale": [
             {"key": key, "title": found.cells[key].title, "reason": reason} for key, reason in found.stale.items()
         ],
+        "tuning": [state_json(state) for state in found.studies],
         "not_applicable": [{"task": t, "method": m, "reason": reason} for t, m, reason in found.not_applicable],
         "codes": found.codes,
         "seconds_left": sum(found.seconds_left.values()),
@@ -173,6 +192,8 @@ def show(found: Overview) -> None:
         click.echo(f"running: {owner.title} on {owner.host}, {duration(now - owner.since)}{_progress(owner)}{left}")
     for key, reason in found.failed.items():
         click.echo(f"failed: {found.cells[key].title} ({key}): {reason}")
+    for study in found.studies:
+        click.echo(state_line(study))
     if found.stale:
         click.echo("stale cells are kept; running their sweep again computes them anew under the installed code")
     if len(found.codes) > 1:

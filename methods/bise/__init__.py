@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 from msgspec import Meta
 
 from benchmark.method import Card, Method, Supervision, Upstream
+from benchmark.tuning.space import Axis, Space
 
 if TYPE_CHECKING:
     from benchmark.run import Run
 
 PAPER = "Bias-Invariant Subnetwork Extraction (CVPR 2026)"
 URL = "https://arxiv.org/abs/2603.05582"
+SEARCH_SPACE: Space = {"gamma": Axis(0.01, 100.0, log=True)}
+"""Two orders of magnitude to each side of the authors' value."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,7 @@ class Bise(Method):
     )
     supervision = Supervision(bias_labels=True)
     Params = BiseParams
+    search_space = SEARCH_SPACE
     keeps_artifact = True
 
     def upstream(self) -> dict[str, Upstream]:
@@ -121,6 +125,7 @@ class BiseUnsupervised(Method):
     )
     supervision = Supervision()
     Params = BiseUnsupervisedParams
+    search_space = SEARCH_SPACE
     keeps_artifact = True
 
     def upstream(self) -> dict[str, Upstream]:

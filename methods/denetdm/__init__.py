@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
 from benchmark.method import Card, Method
 from benchmark.registry import METHODS
 from benchmark.task import Backbone, Task
+from benchmark.tuning.space import Axis, Space
 
 if TYPE_CHECKING:
     from benchmark.run import Run
@@ -75,6 +76,10 @@ class Denetdm(Method):
         url="https://arxiv.org/abs/2403.19863",
     )
     Params = DenetdmParams
+    search_space: ClassVar[Space] = {
+        "distillation_weight": Axis(0.1, 10.0, log=True),
+        "temperature": Axis(1.0, 8.0),
+    }
 
     def not_applicable(self, task: Task) -> str | None:
         """Its branches are defined for images and BERT, and some need a backbone of their own kind."""

@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from msgspec import Meta
 
 from benchmark.method import Card, Method, Supervision, Upstream
+from benchmark.tuning.space import Axis, Space
 
 if TYPE_CHECKING:
     from benchmark.run import Run
 
 PAPER = "Finding Fantastic Weights (ECCV 2024)"
 URL = "https://arxiv.org/abs/2403.14200"
+SEARCH_SPACE: Space = {"gamma": Axis(0.01, 100.0, log=True)}
+"""From where the information hardly counts to an order of magnitude above the value that the authors start from."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,7 @@ class FfwUnstructured(Method):
     )
     supervision = Supervision(unbiased_split=True)
     Params = FfwParams
+    search_space = SEARCH_SPACE
     keeps_artifact = True
 
     def upstream(self) -> dict[str, Upstream]:
@@ -111,6 +115,7 @@ class FfwStructured(Method):
     )
     supervision = Supervision(unbiased_split=True)
     Params = FfwParams
+    search_space = SEARCH_SPACE
     keeps_artifact = True
 
     def upstream(self) -> dict[str, Upstream]:

@@ -14,6 +14,7 @@ from benchmark.estimate import Estimates
 from benchmark.planner import make_plan
 from benchmark.store import Store
 from benchmark.sweep import expand, read_sweep
+from benchmark.tuning.study import like
 from slurm.cli.options import cluster_option, live_or_warn, prepared_json, profile_option, say_prepared
 from slurm.prepare import prepare
 from slurm.profile import read_profile
@@ -44,7 +45,7 @@ def plan(
     """
     del plugins
     expansion = expand(read_sweep(sweep), data_root)
-    planned = make_plan(expansion.cells, Store(results))
+    planned = make_plan(expansion.cells, Store(results), expansion.finals)
     estimates = Estimates(Digests(Store(results)).read().values() if planned.to_run else ())
     answer = overview.as_json(expansion, planned)
     if not as_json:
@@ -58,7 +59,7 @@ def plan(
                 click.echo(f"{len(prepared.queued)} cells are queued or running already")
             say_prepared(prepared, profile)
     else:
-        each = [estimates.of(cell, "cpu") for cell in planned.to_run]
+        each = [estimates.of(like(cell), "cpu") for cell in planned.to_run]
         seconds, guessed = sum(one.seconds for one in each), sum(not one.measured for one in each)
         answer["seconds"], answer["guessed"] = seconds, guessed
         if each and not as_json:

@@ -72,7 +72,11 @@ def _ended(
     ended = []
     for submission in submissions:
         for pack in submission.packs:
-            left = [key for key in pack.cells if found.states.get(key) == "missing" and key not in queued]
+            left = [
+                key
+                for key in pack.cells
+                if found.states.get(found.made_as.get(key, key)) == "missing" and key not in queued
+            ]
             if left and pack.job is not None:
                 ended.append((submission, pack, left))
     latest = {key: pack for _, pack, left in ended for key in left}

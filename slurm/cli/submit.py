@@ -15,6 +15,7 @@ from benchmark.manifest import write_manifest
 from benchmark.planner import Plan, make_plan
 from benchmark.store import Store
 from benchmark.sweep import Expansion, expand, read_sweep
+from benchmark.tuning.survey import state_line
 from slurm import scheduler
 from slurm.cli.options import cluster_option, prepared_json, profile_option, say_prepared
 from slurm.launcher import run_here, send
@@ -61,7 +62,7 @@ def submit(
     results = results.resolve()
     store, expansion = Store(results), expand(parsed, data_root)
     write_manifest(store, sweep.stem, parsed, expansion)
-    plan, digests = make_plan(expansion.cells, store), Digests(store).read()
+    plan, digests = make_plan(expansion.cells, store, expansion.finals), Digests(store).read()
     prepared = prepare(plan, Estimates(digests.values()), profile, cluster, live_packs(read_submissions(results)))
     if not as_json:
         _announce(sweep.stem, expansion, plan, prepared, profile)
@@ -82,9 +83,11 @@ def submit(
 
 def _announce(name: str, expansion: Expansion, plan: Plan, prepared: Prepared, profile: Profile) -> None:
     click.echo(
-        f"{name}: {len(expansion.cells)} cells, {plan.count('done')} done, {plan.count('failed')} failed, "
+        f"{name}: {len(plan.states)} cells, {plan.count('done')} done, {plan.count('failed')} failed, "
         f"{len(prepared.queued)} queued, {prepared.cells} to send"
     )
+    for state in plan.studies:
+        click.echo(f"  {state_line(state)}")
     for pair in expansion.not_applicable:
         click.echo(f"  not applicable: {pair.method} on {pair.task}: {pair.reason}")
     if plan.count("failed"):
@@ -123,7 +126,7 @@ def _write(
     for number, pack in enumerate(prepared.packs):
         keys = {cell.key for cell in pack.cells}
         waits = {key: plan.upstream[key] & keys for key in keys if plan.upstream[key] & keys}
-        write_pack(results, submission.id, number, PackCells(pack.cells, waits))
+        write_pack(results, submission.id, number, PackCells.of(pack.cells, waits))
     write_submission(results, submission)
     return submission
 

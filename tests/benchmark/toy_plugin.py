@@ -12,15 +12,17 @@ import time
 import weakref
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
+from msgspec import Meta
 
 from benchmark.errors import DataMissingError
 from benchmark.method import Card, Method, Supervision, Upstream
 from benchmark.randomness import numpy_stream
 from benchmark.registry import METHODS, TASKS
 from benchmark.task import Backbone, Bias, Inputs, Recipe, Setting, Split, SplitName, Task
+from benchmark.tuning.space import Axis, Space
 
 if TYPE_CHECKING:
     from benchmark.run import Run
@@ -167,6 +169,57 @@ class ToyTune(ToyErm):
     def upstream(self) -> dict[str, Upstream]:
         """The plain one, with the same log."""
         return {"start": Upstream("toy_erm", {"log": self.params.log, "pause": self.params.pause})}
+
+
+@dataclass(frozen=True)
+class GammaParams:
+    """Parameters of the method that one tunes.
+
+    Attributes:
+        gamma: How much of the shortcut each epoch takes away; beyond 10 the rest goes with it.
+        pause: Seconds to sleep in every epoch.
+        log: A file that gets gamma and the pid at every start of the method.
+        fail: Raise where gamma is above.
+    """
+
+    gamma: Annotated[float, Meta(ge=0)] = 1.0
+    pause: float = 0.0
+    log: str = ""
+    fail: float = 1e9
+
+
+@METHODS.register
+class ToyGamma(Method):
+    """Turns the shortcut's weights down, epoch by epoch, and at a large gamma all others too."""
+
+    name = "toy_gamma"
+    version = 1
+    card = Card("Toy Gamma", "Turns weights down.")
+    supervision = Supervision(unbiased_split=True)
+    Params = GammaParams
+    search_space: ClassVar[Space] = {"gamma": Axis(0.01, 100.0, log=True)}
+
+    def upstream(self) -> dict[str, Upstream]:
+        """The plain one."""
+        return {"start": Upstream("toy_erm")}
+
+    def run(self, run: Run) -> None:
+        """Four epochs, each offered, and the end."""
+        import torch
+
+        gamma = self.params.gamma
+        note(self.params.log, f"{gamma} {os.getpid()}")
+        if gamma > self.params.fail:
+            raise RuntimeError(f"gamma {gamma} is too much")
+        network = run.network(start=run.upstream["start"])
+        weights = next(parameter for parameter in network.parameters() if parameter.ndim == 2)
+        for epoch in run.epochs("shrinking", 4, {"network": network}):
+            with torch.no_grad():
+                weights[:, 3] /= 1 + gamma
+                weights[:, 0] /= 1 + max(0.0, gamma - 10)
+            time.sleep(self.params.pause)
+            run.offer(network, f"epoch {epoch}", bias_accuracy=0.5 + 0.5 / (1 + gamma) ** epoch)
+        run.offer(network, "final", bias_accuracy=0.5 + 0.5 / (1 + gamma) ** 4)
 
 
 @dataclass(frozen=True)

@@ -122,7 +122,9 @@ def with_column(path: Path, name: str, value, kind: pa.DataType) -> Path:
 def test_a_table_of_an_older_layout_is_read(lab) -> None:
     lab.add("vanilla", [0.5, 0.6])
     path = lab.table()
-    table = pq.read_table(path).drop_columns(["engine_version", "protocol_settings", "stale", "resumed", "groups"])
+    table = pq.read_table(path).drop_columns(
+        ["engine_version", "protocol_settings", "stale", "resumed", "groups", "tuning_trials", "purpose"]
+    )
     pq.write_table(table, path)
     (section,) = read_board(path).sections
     (entry,) = section.entries

@@ -11,7 +11,9 @@ import pytest
 from benchmark.config import convert
 from benchmark.errors import ConfigError
 from benchmark.method import Method
+from benchmark.tuning.space import check_space
 from methods.bise import Bise, BiseParams, BiseUnsupervised
+from methods.denetdm import Denetdm
 from methods.ffw import FfwParams, FfwStructured, FfwUnstructured
 
 METHODS = [FfwUnstructured, FfwStructured, Bise, BiseUnsupervised]
@@ -57,3 +59,8 @@ def test_the_card_of_each_lists_every_parameter() -> None:
         card = (Path(__file__).parents[2] / "methods" / package / "card.md").read_text()
         missing = [name for name in method.Params.__dataclass_fields__ if f"`{name}`" not in card]
         assert not missing, f"{method.name}: {missing}"
+
+
+@pytest.mark.parametrize("method", [*METHODS, Denetdm])
+def test_each_publishes_a_search_space_that_its_parameters_have(method: type[Method]) -> None:
+    check_space(method, method.search_space, method.name)

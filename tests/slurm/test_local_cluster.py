@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from benchmark.claims import Claims
 from benchmark.processes import born, parent
 from benchmark.store import Store
 from benchmark.sweep import expand, read_sweep
+from benchmark.tuning.journal import Journal
 from slurm.queued import live_packs
 from slurm.submission import read_submissions
 
@@ -56,9 +58,10 @@ class Here:
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    def sweep(self, name: str, *methods: Any, seeds: int = 1) -> Path:
+    def sweep(self, name: str, *methods: Any, seeds: int = 1, **settings: Any) -> Path:
         path = self.folder / f"{name}.yaml"
-        path.write_text(json.dumps({"tasks": ["toy"], "methods": methods, "protocol": "smoke", "seeds": seeds}))
+        content = {"tasks": ["toy"], "methods": methods, "protocol": "smoke", "seeds": seeds, **settings}
+        path.write_text(json.dumps(content))
         return path
 
     def submit(self, sweep: Path, profile: str = "{}") -> dict[str, Any]:
@@ -101,6 +104,11 @@ def children(pid: int) -> list[int]:
     return [
         int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit() and parent(int(entry.name)) == pid
     ]
+
+
+def descendants(pid: int) -> set[int]:
+    found = set(children(pid))
+    return found | {below for child in found for below in descendants(child)}
 
 
 def test_submit_leaves_at_once_and_its_jobs_finish_the_sweep(here: Here) -> None:
@@ -176,3 +184,34 @@ def test_jobs_run_the_code_and_the_plugin_that_were_submitted(here: Here, tmp_pa
     assert record is not None
     assert [candidate.label for candidate in record.candidates] == ["as submitted"]
     assert record.environment["code"] == next(iter(here.status()["codes"]))
+
+
+def test_jobs_share_the_trials_of_a_tuning_and_then_run_the_seeds(here: Here) -> None:
+    """Two jobs with two workers each; a worker is killed, and one job with all that it has."""
+    tune = {"methods": {"toy_gamma": "default"}, "trials": 8, "pruner": "none"}
+    method = {"name": "toy_gamma", "params": {"pause": 0.5}}
+    sweep = here.sweep("tuned", method, seeds=2, tune=tune)
+    first, second = here.submit(sweep, "{cells_at_once: 2, max_running: 2}")["jobs"]
+    results = here.folder / "results"
+    searched = expand(read_sweep(sweep), here.folder).finals[0].study
+    trials, journal = Claims(results / "tuning" / "claims"), Journal(results)
+    eventually(lambda: journal.tally(searched).finished >= 2)
+    workers = eventually(lambda: {owner.pid for _, owner in trials.living()} & descendants(int(second)))
+    os.kill(workers.pop(), signal.SIGKILL)
+    for pid in (int(first), *descendants(int(first))):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    assert here.submit(sweep)["queued"] != []
+    eventually(here.is_over)
+    (study,) = here.status()["tuning"]
+    assert (study["finished"], study["complete"], study["running"]) == (8, 8, 0)
+    if here.status()["ended"]:  # the job that was killed had the cells of a seed
+        here.submit(sweep, "{cells_at_once: 2, max_running: 2}")
+        eventually(here.is_over)
+    (counts,) = here.status()["cells"]
+    assert counts["done"] == 2
+    found = [here.store.read(key) for key, _ in here.store.finished_files()]
+    notes = [record.cell.tuning for record in found if record is not None and record.cell.tuning is not None]
+    assert sorted(note.number for note in notes if note.number is not None) == list(range(8))
+    assert {note.values["gamma"] for note in notes if note.purpose == "result"} == {study["chosen"]["gamma"]}
+    assert here.submit(sweep)["cells"] == 0

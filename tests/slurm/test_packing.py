@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmark.cell import Cell
+from benchmark.config import convert
 from benchmark.estimate import Estimate
+from benchmark.planner import Plan, make_plan
 from benchmark.protocol import PROTOCOLS
+from benchmark.store import Store
+from benchmark.sweep import Sweep, expand
 from slurm.packing import MAX_GROUPS, Array, Costs, Pack, balanced_packs, make_arrays, make_packs
+from slurm.submission import PackCells, read_pack, write_pack
 
 
 def cell(number: int) -> Cell:
@@ -143,3 +149,35 @@ def test_packs_for_one_machine_are_balanced_and_wait_for_nothing() -> None:
     assert all(pack.after == frozenset() for pack in packs)
     assert math.isclose(sum(pack.seconds for pack in packs), 66)
     assert len(balanced_packs(cells[:1], {}, costs(cells, [1] * 9), 4)) == 1
+
+
+class TestTrials:
+    """Units of a tuning: trials that wait for a start, cells that wait for trials."""
+
+    @pytest.fixture
+    def plan(self, toy_plugin: Path, tmp_path: Path) -> Plan:
+        tune = {"methods": {"toy_gamma": "default"}, "trials": 6}
+        content = {"tasks": ["toy"], "methods": ["toy_gamma"], "seeds": 2, "protocol": "smoke", "tune": tune}
+        expansion = expand(convert(content, Sweep, ""), tmp_path)
+        return make_plan(expansion.cells, Store(tmp_path / "results"), expansion.finals)
+
+    def kinds(self, packs: list[Pack]) -> list[str]:
+        names = {"Cell": "s", "Trial": "t", "Final": "f"}
+        return ["".join(names[type(unit).__name__] for unit in pack.cells) for pack in packs]
+
+    def test_finals_wait_for_the_jobs_of_all_trials_and_of_their_start(self, plan: Plan) -> None:
+        packs = make_packs(plan.to_run, plan.upstream, costs(plan.to_run, [10] * 11), 30, {})
+        assert self.kinds(packs) == ["sss", "ttt", "ttt", "ff"]
+        assert [sorted(pack.after) for pack in packs] == [[], [0], [0], [0, 1, 2]]
+
+    def test_one_machine_spreads_trials_over_its_jobs(self, plan: Plan) -> None:
+        packs = balanced_packs(plan.to_run, plan.upstream, costs(plan.to_run, [10] * 11), 2)
+        assert sorted(kinds.count("t") for kinds in self.kinds(packs)) == [3, 3]
+
+    def test_a_pack_is_read_as_it_was_written(self, plan: Plan, tmp_path: Path) -> None:
+        write_pack(tmp_path, "sent", 0, PackCells.of(plan.to_run, plan.upstream))
+        back = read_pack(tmp_path, "sent", 0)
+        assert {unit.key for unit in back.units} == {unit.key for unit in plan.to_run}
+        assert back.upstream == plan.upstream
+        assert [type(unit).__name__ for unit in back.units] == ["Cell"] * 3 + ["Trial"] * 6 + ["Final"] * 2
+        assert back.cells[0].tuning is not None
