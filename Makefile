@@ -6,11 +6,11 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 DEMO := $(BIN)/debias-bench
 
-.PHONY: demo test check format clean
+.PHONY: demo test check format bench bench-gpu clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this help.
-	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*## /\t/'
+	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/'
 
 demo: $(VENV)/.installed  ## A real small sweep on real digits, ending in a leaderboard (results/demo).
 	$(DEMO) run sweeps/demo.yaml --jobs $(JOBS) --results results/demo
@@ -32,6 +32,12 @@ check: $(VENV)/.installed-dev  ## ruff, strict mypy, and the contracts between p
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+bench: $(VENV)/.installed-dev  ## Measure what docs/performance.md tells of; FIGURE=name measures one figure.
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.performance $(FIGURE)
+
+bench-gpu: $(VENV)/.installed-dev  ## Training steps on the first GPU, in every way that could make them faster.
+	$(BIN)/python -m tests.performance.gpu
 
 format: $(VENV)/.installed-dev  ## Format the code.
 	$(BIN)/ruff check --fix .

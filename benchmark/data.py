@@ -84,6 +84,12 @@ class Data:
         part._lengths = None if self._lengths is None else self._lengths.index_select(0, index.cpu())
         return part
 
+    def with_inputs(self, x: torch.Tensor) -> Data:
+        """The same samples with network inputs ``x`` (N, …) that are used as they are."""
+        other = copy.copy(self)
+        other.x, other._scale = x, None
+        return other
+
     def batch(self, index: torch.Tensor) -> Batch:
         """The samples at ``index`` (B,), normalised."""
         return self._batch(index, None if self._lengths is None else self._width(self._lengths[index.cpu()]))

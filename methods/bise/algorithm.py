@@ -12,13 +12,13 @@ import torch
 from torch.nn import functional
 
 from benchmark.checkpoint import Stateful
-from benchmark.data import Batch
+from benchmark.data import Batch, Data
 from benchmark.run import Run
 from benchmark.training import Loss, cross_entropy, fit
 from methods.bise import MaskParams
 from methods.bise.labels import BiasLabels
 from methods.shared.bias_head import BiasHead, HeadSettings, cache
-from methods.shared.gated import Gated, GatedUnits
+from methods.shared.gated import Gated, GatedUnits, behind_frozen_layers
 from methods.shared.gates import hard
 from methods.shared.mask_training import Penalty, train_masks
 from methods.shared.recipes import vanilla_recipe
@@ -33,8 +33,9 @@ def extract(run: Run, params: MaskParams, labels: BiasLabels) -> None:
     """
     gated = GatedUnits(run.network(start=run.upstream["vanilla"]), hard)
     loss = cross_entropy if params.no_reweight else reweighted(labels.weights)
-    head = None if params.no_mi else pretrained_head(run, params, gated, labels)
-    learn(run, params, gated, labels, loss, head)
+    learned, (shown,) = behind_frozen_layers(run, gated, run.problem.recipe.batch_size, run.train)
+    head = None if params.no_mi else pretrained_head(run, params, learned, shown, labels)
+    learn(run, params, gated, learned, shown, labels, loss, head)
     network, share = gated.pruned(), gated.pruned_share()
     if params.finetune:
         recipe = vanilla_recipe(run, params.vanilla)
@@ -57,7 +58,7 @@ def reweighted(weights: torch.Tensor) -> Loss:
     return loss
 
 
-def pretrained_head(run: Run, params: MaskParams, gated: Gated, labels: BiasLabels) -> BiasHead:
+def pretrained_head(run: Run, params: MaskParams, gated: Gated, data: Data, labels: BiasLabels) -> BiasHead:
     """A bias head trained on the features of the vanilla network, which the gates still are at their start."""
     values = tuple(bias.values for bias in labels.biases)
     settings = HeadSettings(params.head_learning_rate, params.head_momentum, params.head_weight_decay)
@@ -67,7 +68,7 @@ def pretrained_head(run: Run, params: MaskParams, gated: Gated, labels: BiasLabe
     epochs = run.problem.protocol.epochs(params.pretrain_epochs)
     for _ in run.epochs("bias head", epochs, {"head": head, "order": order}):
         if z is None:
-            z, _ = cache(run, partial(gated, tau=params.tau_start), run.train)
+            z, _ = cache(run, partial(gated, tau=params.tau_start), data)
         head.train_epoch(z, labels.b, run.problem.recipe.batch_size, order)
     return head
 
@@ -82,8 +83,20 @@ def information_penalty(head: BiasHead, labels: BiasLabels, gamma: float) -> Pen
     return penalty
 
 
-def learn(run: Run, params: MaskParams, gated: Gated, labels: BiasLabels, loss: Loss, head: BiasHead | None) -> None:
-    """The mask epochs of all temperatures; after each temperature but the last the head catches up with the mask."""
+def learn(
+    run: Run,
+    params: MaskParams,
+    gated: Gated,
+    learned: Gated,
+    data: Data,
+    labels: BiasLabels,
+    loss: Loss,
+    head: BiasHead | None,
+) -> None:
+    """The mask epochs of all temperatures; after each temperature but the last the head catches up with the mask.
+
+    ``learned`` and ``data`` stand for ``gated`` and the training set, see :func:`behind_frozen_layers`.
+    """
     protocol = run.problem.protocol
     period = protocol.epochs(params.period)
     total = period * levels(params.tau_start, params.tau_factor, params.tau_stop, inclusive=True)
@@ -106,12 +119,12 @@ def learn(run: Run, params: MaskParams, gated: Gated, labels: BiasLabels, loss: 
         bias = (head, labels.b, information_penalty(head, labels, params.gamma))
     for epoch in run.epochs("masks", total, state):
         tau = params.tau_start * params.tau_factor ** ((epoch - 1) // period)
-        train_masks(run, gated, optimizer, run.train, tau, order, loss=loss, bias=bias)
+        train_masks(run, learned, optimizer, data, tau, order, loss=loss, bias=bias)
         if epoch % period or epoch == total:
             continue
         if not params.finetune:
             run.offer(gated.pruned(), f"tau {tau:g}", tau=tau, pruned_share=gated.pruned_share())
         if head is not None:
-            z, _ = cache(run, partial(gated, tau=tau), run.train)
+            z, _ = cache(run, partial(learned, tau=tau), data)
             epochs = protocol.epochs(params.refine_epochs)
             head.refine(z, labels.b, run.problem.recipe.batch_size, order, epochs=epochs)

@@ -20,7 +20,7 @@ from benchmark.run import Run
 from benchmark.training import cross_entropy, require_finite
 from methods.ffw import FfwParams
 from methods.shared.bias_head import BiasHead, HeadSettings, cache
-from methods.shared.gated import Gated
+from methods.shared.gated import Gated, behind_frozen_layers
 from methods.shared.mask_training import Penalty, train_masks
 from methods.shared.schedules import Plateau, levels
 
@@ -95,22 +95,23 @@ def learn(run: Run, params: FfwParams, gated: Gated) -> None:
         "temperature": temperature,
         "order": order,
     }
+    learned, (shown, kept_back) = behind_frozen_layers(run, gated, params.batch_size, training, held_out)
     masks = run.epochs("masks", problem.protocol.epochs(params.epochs), state)
     for epoch in masks:
         tau = temperature.tau
         train_masks(
             run,
-            gated,
+            learned,
             optimizer,
-            training,
+            shown,
             tau,
             order,
             loss=task_loss,
             bias=bias,
             batch_size=params.batch_size,
         )
-        refine(run, params, head, cache(run, partial(gated, tau=tau), training)[0], training_b, order)
-        if temperature.step(epoch, held_out_information(run, gated, head, held_out, tau)):
+        refine(run, params, head, cache(run, partial(learned, tau=tau), shown)[0], training_b, order)
+        if temperature.step(epoch, held_out_information(run, learned, head, kept_back, tau)):
             if temperature.finished:
                 masks.stop()
             else:

@@ -92,23 +92,33 @@ class BiasHead:
 
         The slope of :meth:`loss` in the logits is softmax minus target; written down, it takes half of autograd's time.
         """
-        weight, bias = self.linear.weight, self.linear.bias
-        weight.grad, bias.grad = torch.empty_like(weight), torch.empty_like(bias)
         permutation = torch.randperm(len(z), generator=order).to(z.device)
-        members = [functional.one_hot(b, k) for b, k in zip(labels.unbind(1), self.values, strict=True)]
-        shuffled_targets = torch.cat(members, 1).to(z.dtype).index_select(0, permutation)
-        shuffled_z = z.index_select(0, permutation)
+        targets = torch.split(self.targets(labels, z.dtype).index_select(0, permutation), batch_size)
         total = torch.zeros((), device=z.device)
-        for start in range(0, len(z), batch_size):
-            features, targets = shuffled_z[start : start + batch_size], shuffled_targets[start : start + batch_size]
-            blocks = torch.split(torch.addmm(bias, features, weight.t()), list(self.values), 1)
-            log_q = torch.cat([torch.log_softmax(block, 1) for block in blocks], 1)
-            total -= (log_q * targets).sum()
-            slope = log_q.exp_().sub_(targets).div_(len(features))
-            torch.mm(slope.t(), features, out=weight.grad)
-            torch.sum(slope, 0, out=bias.grad)
-            self.optimizer.step()
+        for features, wanted in zip(torch.split(z.index_select(0, permutation), batch_size), targets, strict=True):
+            total += self.train_step(features, wanted)
         return total / max(1, len(z))
+
+    def targets(self, labels: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+        """Bias labels (N, attributes) as ones and zeros under the logits (N, sum of values)."""
+        members = [functional.one_hot(b, k) for b, k in zip(labels.unbind(1), self.values, strict=True)]
+        return torch.cat(members, 1).to(dtype)
+
+    @torch.no_grad()
+    def train_step(self, z: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """One step on features (B, dim) and :meth:`targets` (B, sum of values); returns the sum of the losses."""
+        weight, bias = self.linear.weight, self.linear.bias
+        if weight.grad is None or bias.grad is None:
+            weight.grad, bias.grad = torch.empty_like(weight), torch.empty_like(bias)
+        blocks = torch.split(torch.addmm(bias, z, weight.t()), list(self.values), 1)
+        log_q = [torch.log_softmax(block, 1) for block in blocks]
+        joined = log_q[0] if len(log_q) == 1 else torch.cat(log_q, 1)
+        loss = -(joined * targets).sum()
+        slope = joined.exp_().sub_(targets).div_(len(z))
+        torch.mm(slope.t(), z, out=weight.grad)
+        torch.sum(slope, 0, out=bias.grad)
+        self.optimizer.step()
+        return loss
 
     def refine(
         self,

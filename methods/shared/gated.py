@@ -10,10 +10,13 @@ import torch
 from torch import nn
 from torch.func import functional_call
 
+from benchmark.data import Data
 from benchmark.network import Network, Site
+from benchmark.run import Run
 from methods.shared.gates import Gate
 from methods.shared.masks import MaskedNetwork, scaled_units
 
+FEATURE_BATCH = 1000
 Scope = Literal["encoder", "network"]
 """What gates may remove: parts of the encoder only, or of the classifier too."""
 
@@ -39,6 +42,10 @@ class Gated(ABC):
     @abstractmethod
     def pruned(self) -> Network:
         """A network of its own in which everything with m < 0 is removed for good."""
+
+    def split(self) -> tuple[nn.Module, Gated] | None:
+        """The frozen layers before the first gate, and what follows them under the same gates; ``None``: no such."""
+        return None
 
     def pruned_share(self) -> float:
         """Share of the gated weights or units with m < 0."""
@@ -89,6 +96,7 @@ class GatedUnits(Gated):
         """
         if not network.sites:
             raise ValueError("structured masks need a network that lists where its units can be masked, in `sites`")
+        self._scope: Scope = scope
         outputs = Site("classifier", network.classifier.out_features)
         self.sites = network.sites if scope == "encoder" else (*network.sites, outputs)
         like = network.classifier.weight
@@ -101,7 +109,57 @@ class GatedUnits(Gated):
             z = self.network.encoder(x)
             return z, self.network.classifier(z)
 
+    def split(self) -> tuple[nn.Module, Gated] | None:
+        """Where the encoder is a sequence and the first site one of its modules."""
+        encoder, first = self.network.encoder, self.sites[0].module.removeprefix("encoder.")
+        names = [name for name, _ in encoder.named_children()]
+        if not isinstance(encoder, nn.Sequential) or first not in names[1:]:
+            return None
+        start = names.index(first)
+        rest = GatedUnits(
+            Network(encoder[start:], self.network.classifier, self.network.sites), self._gate, self._scope
+        )
+        rest.m = self.m
+        return encoder[:start], rest
+
     def pruned(self) -> MaskedNetwork:
         """A copy of the network that carries the masks in its state."""
         kept = {site: m >= 0 for site, m in zip(self.sites, self.m, strict=True)}
         return MaskedNetwork(copy.deepcopy(self.network).requires_grad_(True), kept).eval()
+
+
+@torch.no_grad()
+def behind_frozen_layers(run: Run, gated: Gated, batch_size: int, *splits: Data) -> tuple[Gated, tuple[Data, ...]]:
+    """Pass splits through the layers before the first gate once, instead of in every step.
+
+    Only where images always enter as they are stored, where what comes out is not larger (an MLP, whose first layer has
+    most of its weights), and where batches of the sizes that will be trained on come out bit for bit as in larger ones:
+    matrix products may sum in another order for a few samples.
+
+    Args:
+        run: The cell.
+        gated: At the start of its training.
+        batch_size: That ``splits`` will be trained with.
+        splits: Training and held-out data.
+
+    Returns:
+        What to train in place of ``gated``, under the same gates, and the splits that it reads.
+    """
+    parts = gated.split()
+    if parts is None or run.problem.recipe.augment != "none":
+        return gated, splits
+    layers, rest = parts
+    with run.autocast():
+        sample = layers(splits[0].batch(torch.arange(1, device=run.device)).x)
+    if sample.nbytes > splits[0].x[:1].nbytes:
+        return gated, splits
+    passed = []
+    for split in splits:
+        with run.autocast():
+            x = torch.cat([layers(batch.x) for batch in split.ordered(FEATURE_BATCH)])
+            for size in {batch_size, len(split) % batch_size} - {0}:
+                first = next(split.ordered(size)).x
+                if not torch.equal(layers(first), x[: len(first)]):
+                    return gated, splits
+        passed.append(x)
+    return rest, tuple(split.with_inputs(x) for split, x in zip(splits, passed, strict=True))

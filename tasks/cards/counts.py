@@ -90,7 +90,8 @@ TABLES: dict[str, Callable[[Task, Path], str]] = {"levels": levels, "alignments"
 
 def _task(name: str, params: Sequence[str], root: Path) -> Task:
     kind = TASKS.get(name)
-    return kind(kind.resolve(convert(parse_params(tuple(params)), kind.Params, f"parameters of {name}"), root, PROTOCOL))
+    params_given = convert(parse_params(tuple(params)), kind.Params, f"parameters of {name}")
+    return kind(kind.resolve(params_given, root, PROTOCOL))
 
 
 def _split(task: Task, name: SplitName, rho: float | None, root: Path) -> Split:

@@ -1,6 +1,7 @@
 """Take the figures of docs/performance.md: ``make bench``, ``make bench FIGURE=name``, ``make bench-gpu``.
 
-Prints a table with the change against the last committed results, and writes them to ``results.json`` beside this file.
+Prints a table with the change against the last committed results, and writes the new ones to ``results.json`` beside
+this file and into docs/performance.md.
 """
 
 from __future__ import annotations
@@ -9,9 +10,15 @@ import argparse
 import importlib
 import sys
 
-from tests.performance.measure import FIGURES, NotHereError, committed, table, take, write_results
+from tests.performance.measure import FIGURES, NotHereError, committed, document, kept_table, table, take, write_results
 
-MODULES = ("prompt", "cells", "steps", "bounds", "transcriptions", "shapes")
+MODULES = ("prompt", "cells", "steps", "bounds", "transcriptions", "shapes", "growth")
+
+
+def register() -> None:
+    """Import the modules that define figures."""
+    for name in MODULES:
+        importlib.import_module(f"tests.performance.{name}")
 
 
 def main() -> None:
@@ -21,8 +28,7 @@ def main() -> None:
     parser.add_argument("--list", action="store_true", help="only say what there is")
     parser.add_argument("--dry", action="store_true", help="do not write results.json")
     given = parser.parse_args()
-    for name in MODULES:
-        importlib.import_module(f"tests.performance.{name}")
+    register()
     unknown = [name for name in given.figures if name not in FIGURES]
     if unknown:
         parser.error(f"no figure {', '.join(unknown)}; there are {', '.join(FIGURES)}")
@@ -41,8 +47,12 @@ def main() -> None:
         sys.stderr.write(f"{results[name].value:g} {results[name].unit} ({results[name].seconds:.0f} s)\n")
         if not given.dry:
             write_results({name: results[name]})
+    if results and not given.dry:
+        document()
     sys.stdout.write(table(results, committed()) + "\n")
 
+
+__all__ = ["kept_table", "main", "register"]
 
 if __name__ == "__main__":
     main()

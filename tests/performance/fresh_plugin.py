@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from benchmark.method import Card, Method
@@ -9,6 +10,13 @@ from benchmark.registry import METHODS
 
 if TYPE_CHECKING:
     from benchmark.run import Run
+
+
+@dataclass(frozen=True)
+class FreshParams:
+    """How often it is offered."""
+
+    candidates: int = 1
 
 
 @METHODS.register
@@ -19,6 +27,10 @@ class Fresh(Method):
     version = 1
     card = Card("Fresh", "An untrained network.")
 
+    Params = FreshParams
+
     def run(self, run: Run) -> None:
-        """Offer it."""
-        run.offer(run.network(), "fresh")
+        """Offer it, so many times."""
+        network = run.network()
+        for number in range(self.params.candidates):
+            run.offer(network, f"fresh {number}")

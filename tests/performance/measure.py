@@ -21,6 +21,9 @@ from typing import Any, Literal
 
 ROOT = Path(__file__).parents[2]
 RESULTS = Path(__file__).parent / "results.json"
+DOCUMENT = ROOT / "docs" / "performance.md"
+BEGIN, END = "<!-- make bench writes from here -->", "<!-- to here -->"
+SIGNS = {"less": "<=", "more": ">="}
 Clock = Callable[[], float]
 CPU: Clock = time.process_time
 WALL: Clock = time.perf_counter
@@ -174,6 +177,35 @@ def write_results(results: Mapping[str, Result], path: Path = RESULTS) -> None:
     path.write_text(json.dumps({"machine": machine(), "figures": ordered}, indent=1) + "\n")
 
 
+def document(path: Path = DOCUMENT, results: Path = RESULTS) -> None:
+    """Put the kept results into the table of docs/performance.md."""
+    text = path.read_text()
+    before, rest = text.split(BEGIN)
+    path.write_text(f"{before}{BEGIN}\n{kept_table(results)}\n{END}{rest.split(END)[1]}")
+
+
+def kept_table(results: Path = RESULTS) -> str:
+    """The kept results in markdown; the parts of each figure are in the file."""
+    kept = json.loads(results.read_text())
+    machine, figures = kept["machine"], kept["figures"]
+    lines = [
+        f"{machine['hardware']}, {machine['cores']} cores, torch {machine['libraries']['torch']}, "
+        f"Python {machine['python']}.",
+        "",
+        "| figure | what | target | measured | met | contention | date |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name, found in figures.items():
+        target = (
+            "-" if found["target"] is None else f"{SIGNS[FIGURES[name].better]} {found['target']:g} {found['unit']}"
+        )
+        met = {True: "yes", False: "**no**", None: "-"}[found["met"]]
+        value, date = f"{found['value']:g} {found['unit']}", found["date"][:10]
+        what = f"| `{name}` | {FIGURES[name].what} | {target.strip()} "
+        lines.append(f"{what}| {value.strip()} | {met} | {found['contention']:g} | {date} |")
+    return "\n".join(lines)
+
+
 def committed() -> dict[str, float]:
     """The values of the last committed results."""
     name = RESULTS.relative_to(ROOT).as_posix()
@@ -189,7 +221,7 @@ def table(results: Mapping[str, Result], before: Mapping[str, float]) -> str:
 
     rows = []
     for name, result in results.items():
-        sign = "<=" if FIGURES[name].better == "less" else ">="
+        sign = SIGNS[FIGURES[name].better]
         change = f"{result.value / before[name]:.2f}x" if before.get(name) else "-"
         rows.append(
             [

@@ -8,12 +8,16 @@ import pytest
 import torch
 from torch import nn
 
+from benchmark.method import Supervision
 from benchmark.network import Network, build_network
-from benchmark.task import Backbone, Inputs
-from methods.shared.gated import Gated, GatedUnits, GatedWeights
+from benchmark.run import Run
+from benchmark.task import Backbone, Inputs, Recipe
+from methods.shared.gated import Gated, GatedUnits, GatedWeights, behind_frozen_layers
 from methods.shared.gates import hard, saturated
 from methods.shared.masks import MaskedNetwork
 
+ToyRun = Callable[..., Run]
+FLIPPED = Recipe("adam", learning_rate=3e-3, batch_size=100, epochs=10, augment="flip")
 BACKBONES = {
     "mlp": Backbone("tasks.backbones.mlp:mlp", {"widths": [9, 6]}),
     "convnet": Backbone("tasks.backbones.convnet:simple_convnet"),
@@ -149,3 +153,49 @@ def test_the_scope_decides_whether_the_classifier_is_gated() -> None:
 def test_a_network_without_sites_is_refused_for_structured_masks() -> None:
     with pytest.raises(ValueError, match="sites"):
         GatedUnits(Network(nn.Flatten(), nn.Linear(4, 2)), hard)
+
+
+class TestBehindFrozenLayers:
+    """The layers before the first gate, passed once: an exact shortcut, taken where it holds."""
+
+    def run_of(self, toy_run: ToyRun, **options: object) -> Run:
+        return toy_run(Supervision(unbiased_split=True), **options)
+
+    @pytest.mark.parametrize("batch_size", [2, 3, 7, 64, 1000])
+    def test_steps_are_those_of_the_whole_network_bit_for_bit(self, toy_run: ToyRun, batch_size: int) -> None:
+        run = self.run_of(toy_run, samples=batch_size * (1000 // batch_size))
+        gated = GatedUnits(run.network(), hard)
+        learned, (shown,) = behind_frozen_layers(run, gated, batch_size, run.train)
+        if batch_size >= 7:
+            assert learned is not gated
+            assert shown.x.shape == (len(run.train), 24)
+        scramble(gated)
+        index = torch.randperm(len(run.train), generator=torch.Generator().manual_seed(0))[:batch_size]
+        outputs, slopes = [], []
+        for one, data in ((gated, run.train), (learned, shown)):
+            batch = data.batch(index)
+            z, logits = one(batch.x, 0.3)
+            (z.square().sum() + logits.logsumexp(1).sum()).backward()
+            outputs.append((z.detach(), logits.detach(), batch.y))
+            slopes.append([m.grad.clone() for m in gated.m if m.grad is not None])
+            gated.m.zero_grad()
+        assert all(torch.equal(a, b) for a, b in zip(*outputs, strict=True))
+        assert len(slopes[0]) == len(gated.m)
+        assert all(torch.equal(a, b) for a, b in zip(*slopes, strict=True))
+
+    def test_gates_are_shared(self, toy_run: ToyRun) -> None:
+        run = self.run_of(toy_run)
+        gated = GatedUnits(run.network(), saturated, "network")
+        learned, _ = behind_frozen_layers(run, gated, 100, run.train)
+        assert all(a is b for a, b in zip(learned.m, gated.m, strict=True))
+
+    def test_everything_stays_where_no_layer_is_frozen_or_images_change(self, toy_run: ToyRun) -> None:
+        run, flipped = self.run_of(toy_run), self.run_of(toy_run, recipe=FLIPPED)
+        for one, gated in (
+            (run, GatedWeights(run.network(), saturated, "encoder")),
+            (flipped, GatedUnits(flipped.network(), hard)),
+            (run, GatedUnits(run.network(Backbone("tasks.backbones.convnet:simple_convnet")), hard)),
+        ):
+            learned, (shown,) = behind_frozen_layers(one, gated, 100, one.train)
+            assert learned is gated
+            assert shown is one.train
