@@ -229,6 +229,7 @@ def test_the_command_line_says_what_to_put_where(tmp_path: Path) -> None:
     assert any(line.startswith("civil_comments") and "not here" in line for line in shown.output.splitlines())
 
 
+@pytest.mark.timeout(900)  # ten seconds of computing, on a loaded machine many times that
 def test_a_sweep_ends_in_scores_of_four_and_of_sixteen_groups(make: Make, tiny_bert: Path, tmp_path: Path) -> None:
     import json
 

