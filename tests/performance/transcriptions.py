@@ -40,7 +40,7 @@ from methods.shared.gates import hard, saturated
 from methods.shared.mask_training import Penalty
 from methods.shared.schedules import Plateau, levels
 from tests.performance.measure import Measured, figure, interleaved, ratio
-from tests.performance.steps import RESNET, threads
+from tests.performance.steps import RESNET, WORK, threads
 
 TENTH = Protocol("a tenth", 0.1, None, None, None, candidates=2)
 """Of the authors' epochs; head and mask epochs keep their proportion."""
@@ -85,8 +85,8 @@ def _run(case: Case, upstream: dict[str, Artifact]) -> Run:
         train=_data("train", case),
         unbiased=_data("unbiased", case),
         upstream=upstream,
-        checkpoint=Checkpoint(Path("unused/checkpoint.pt"), every=1e9),
-        spool=Path("unused/candidates"),
+        checkpoint=Checkpoint(Path(WORK.name) / "checkpoint.pt", every=1e9),
+        spool=Path(WORK.name) / "candidates",
         streams=("performance",),
         device=CPU_DEVICE,
         precision="fp32",
