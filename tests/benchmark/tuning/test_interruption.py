@@ -75,7 +75,7 @@ class TestFourWorkers:
     def sweep(self, tmp_path: Path) -> Path:
         path = tmp_path / "digits.yaml"
         task = {"name": "colored_mnist", "rho": [0.95], "params": {"source": "embedded"}}
-        methods = ["ffw_structured", {"name": "bise", "params": {"tau_stop": 0.3, "refine_epochs": 1}}]
+        methods = ["ffw_structured", {"name": "bise", "params": {"tau_stop": 0.1, "refine_epochs": 1}}]
         content = {"tasks": [task], "methods": methods, "seeds": 1, "protocol": "smoke"}
         tune = {"methods": {"ffw_structured": "default", "bise": "default"}, "trials": 10}
         path.write_text(json.dumps({**content, "tune": tune}))
@@ -89,13 +89,13 @@ class TestFourWorkers:
         expansion = expand(read_sweep(sweep), tmp_path)
         studies = {final.study.name: final.study for final in expansion.finals}.values()
         journal, claims = Journal(results), Claims(results / "tuning" / "claims")
-        while sum(journal.tally(study).finished for study in studies) < 4:
+        victim = None
+        while victim is None:
             assert process.poll() is None, process.communicate()
-            time.sleep(0.1)
-        victims = []
-        while not victims:
-            victims = [owner.pid for _, owner in claims.living() if time.time() - owner.since > 0.2]
-        os.kill(victims[0], signal.SIGKILL)
+            if sum(journal.tally(study).finished for study in studies) >= 2:
+                victim = next((owner.pid for _, owner in claims.living()), None)
+            time.sleep(0.05)
+        os.kill(victim, signal.SIGKILL)
         out, err = process.communicate(timeout=240)
         assert process.returncode == 0, out + err
         return results, out
