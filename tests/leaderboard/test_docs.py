@@ -62,3 +62,10 @@ def test_the_workflow_trusts_nothing_of_a_pull_request() -> None:
         assert "${{" not in step.get("run", "")
         assert "secrets" not in str(step)
     assert any("debias-bench validate" in step.get("run", "") for step in steps)
+
+
+def test_the_readme_shows_the_overview_of_what_is_published() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    shown = re.search(r"<!-- the table of leaderboard/published/README.md -->\n(.+?)<!-- end", readme, re.DOTALL)
+    assert shown is not None
+    assert shown[1] in (ROOT / "leaderboard" / "published" / "README.md").read_text(encoding="utf-8")
