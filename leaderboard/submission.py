@@ -104,7 +104,7 @@ def read_submission(path: Path) -> Submission:
         _check_directory(path)
         with zipfile.ZipFile(path) as archive:
             return _read_archive(archive, str(path))
-    except (OSError, zipfile.BadZipFile) as error:
+    except (OSError, zipfile.BadZipFile, NotImplementedError) as error:
         raise ResultCorruptError(f"cannot read {path} as a submission (a zip file): {error}") from error
 
 

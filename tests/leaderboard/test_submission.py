@@ -354,6 +354,16 @@ def test_a_member_that_is_there_twice_is_refused(records: list[Record], tmp_path
     refused(path, "more than once")
 
 
+def test_a_version_of_the_zip_format_that_does_not_exist_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x.zip"
+    pack([], path)
+    content = bytearray(path.read_bytes())
+    content[content.index(b"PK\x01\x02") + 6] = 200  # the version that is needed to read the first member
+    path.write_bytes(bytes(content))
+    with pytest.raises(ResultCorruptError, match=r"zip file version 20\.0"):
+        read_submission(path)
+
+
 @given(position=st.integers(0, 10**6), value=st.integers(0, 255))
 def test_a_damaged_file_is_refused_or_read_but_never_crashes(position: int, value: int, tmp_path_factory) -> None:
     folder = tmp_path_factory.mktemp("damaged")
