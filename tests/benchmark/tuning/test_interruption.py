@@ -11,7 +11,6 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -30,41 +29,34 @@ Records = Callable[[Path], dict[str, Record]]
 Start = Callable[..., subprocess.Popen[str]]
 
 
-def in_child(work: Callable[[], Any]) -> int:
-    child = os.fork()
-    if child:
-        return child
-    code = 1
-    try:
-        work()
-        code = 0
-    finally:
-        os._exit(code)
-
-
 @pytest.mark.slow
 def test_killed_at_random_moments_again_and_again(
-    tuned: Tuned, run_tuned: RunTuned, records: Records, tmp_path: Path, cells_of: Any, run_cells: Any
+    tuned: Tuned, run_tuned: RunTuned, records: Records, tmp_path: Path, start_command: Start
 ) -> None:
     log, results = tmp_path / "log", tmp_path / "results"
     methods = [{"name": "toy_gamma", "params": {"log": str(log), "pause": 0.02}}]
     expansion = tuned(sweep={"methods": methods, "seeds": 1}, trials=8, pruner="none")
     study, moments, kills = expansion.finals[0].study, random.Random(0), 0
-    run_cells(cells_of("vanilla"), tmp_path / "warm")  # what torch loads at first is there before any child is forked
-    Journal(tmp_path / "warm").take(study)
-    while read_decision(results, study) is None or kills < 3:
-        child = in_child(lambda: run_tuned(expansion, results))
-        time.sleep(moments.uniform(0.1, 0.9) * (1 + kills / 10))  # a loaded machine gets more and more time
-        os.kill(child, signal.SIGKILL)
-        kills += os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
-        assert kills < 100
+
+    def begun() -> list[str]:
+        return log.read_text().splitlines() if log.exists() else []
+
+    while read_decision(results, study) is None:
+        known, quiet = len(begun()), {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        process = start_command("run", tmp_path / "sweep.yaml", "--jobs", 0, "--results", results, **quiet)
+        while process.poll() is None and len(begun()) == known:
+            time.sleep(0.01)
+        time.sleep(moments.uniform(0, 2) * (1 + kills / 5))  # a slow machine gets more and more time
+        process.kill()
+        kills += process.wait(60) == -signal.SIGKILL
+    assert kills >= 2
     run_tuned(expansion, results)
     trials = [r.cell for r in records(results).values() if r.cell.tuning and r.cell.tuning.number is not None]
     assert sorted(cell.tuning.number for cell in trials if cell.tuning) == list(range(8))
     assert Journal(results).tally(study).complete == 8
-    begun = Counter(line.split()[0] for line in log.read_text().splitlines())
-    assert len(begun) == 8  # no value was proposed for a trial that another one had been given up for
-    assert sum(begun.values()) - 8 - 1 <= kills
+    starts = Counter(line.split()[0] for line in begun())
+    assert len(starts) == 8  # no value was proposed for a trial that another one had been given up for
+    assert sum(starts.values()) - 8 - 1 <= kills
 
 
 @pytest.mark.slow
