@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmark.cell import Cell
 from benchmark.code import code_version
 from benchmark.files import atomic_path
 from benchmark.manifest import Manifest, read_manifests
@@ -120,15 +121,16 @@ def aggregate(store: Store) -> Aggregation:
     manifests = read_manifests(store)
     parts, damaged, seen = [], [], set()
     files = {path.stem: path for path in reversed([*store.record_files()])}  # records come before failures
-    notes = _notes(manifests, store)
+    tuned = [manifest.tuned(store) for manifest in manifests]
+    notes = _notes(manifests, tuned)
     for cells, rows, problems in _read(list(files.values()), Plugins(notes)):
         damaged += problems
         parts.append((cells, rows))
         seen.update(cells.column("key").to_pylist())
     expected = {
         c.key: c
-        for manifest in manifests
-        for c in (*manifest.cells, *manifest.tuned(store), *manifest.undecided(store))
+        for manifest, chosen in zip(manifests, tuned, strict=True)
+        for c in (*manifest.cells, *chosen, *manifest.undecided(store))
     }
     missing = (cell for key, cell in expected.items() if key not in seen)
     parts.append(_arrow(missing_cells(missing, Plugins(notes)))[:2])
@@ -180,10 +182,10 @@ def _blocks(aggregation: Aggregation) -> Iterator[tuple[Any, Any]]:
         yield owners[part], part
 
 
-def _notes(manifests: Sequence[Manifest], store: Store) -> dict[str, Tuning | None]:
+def _notes(manifests: Sequence[Manifest], tuned: Sequence[Sequence[Cell]]) -> dict[str, Tuning | None]:
     """What sweeps know of their cells' tuning: a record may be older than the tuning that chose its parameters."""
     notes: dict[str, Tuning | None] = {cell.key: None for manifest in manifests for cell in manifest.cells}
-    return notes | {cell.key: cell.tuning for manifest in manifests for cell in manifest.tuned(store)}
+    return notes | {cell.key: cell.tuning for cells in tuned for cell in cells}
 
 
 def _read(paths: Sequence[Path], plugins: Plugins) -> Iterator[tuple[Any, Any, list[str]]]:
