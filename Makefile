@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 DEMO := $(BIN)/debias-bench
 
-.PHONY: demo test check format bench bench-gpu clean
+.PHONY: demo test check format bench profile bench-gpu clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this help.
@@ -35,6 +35,9 @@ check: $(VENV)/.installed-dev  ## ruff, strict mypy, and the contracts between p
 
 bench: $(VENV)/.installed-dev  ## Measure what docs/performance.md tells of; FIGURE=name measures one figure.
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.performance $(FIGURE)
+
+profile: $(VENV)/.installed-dev  ## Where the processor time of cells goes; FUNCTIONS=bise lists the functions of one.
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.performance.profiles $(if $(FUNCTIONS),--functions "$(FUNCTIONS)")
 
 bench-gpu: $(VENV)/.installed-dev  ## Training steps on the first GPU, in every way that could make them faster.
 	$(BIN)/python -m tests.performance.gpu

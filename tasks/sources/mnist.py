@@ -141,7 +141,8 @@ def complete(root: Path, part: Part) -> Digits:
     labels_path = root / FOLDER / f"{part}-labels-idx1-ubyte"
     labels = _read_idx(labels_path, (COUNTS[part],)).astype(np.int64)
     if labels.max() > 9:
-        raise DataCorruptError(f"{labels_path} has label {labels.max()}, MNIST has 0 to 9. {AGAIN}")
+        row = int(labels.argmax())
+        raise DataCorruptError(f"{labels_path}: image {row} has label {labels[row]}, MNIST has 0 to 9. {AGAIN}")
     return Digits(images, labels)
 
 

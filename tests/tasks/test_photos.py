@@ -11,6 +11,7 @@ from PIL import Image
 from benchmark.errors import DataCorruptError
 from tasks.partition import balanced, stratified
 from tasks.photos import Listing, PhotoParams, decoded, fingerprint, labelled_files
+from tasks.sources.bffhq import BffhqSource
 
 
 def save(path: Path, colour: tuple[int, int, int] = (10, 20, 30), size: tuple[int, int] = (8, 8)) -> Path:
@@ -55,7 +56,7 @@ def test_an_unreadable_image_is_named(tmp_path: Path, damage: str) -> None:
 def test_labelled_files_are_listed_part_by_part(tmp_path: Path) -> None:
     for name in ("a/0/7_0_1.png", "a/1/3_1_1.png", "b/2_0_0.png", "b/readme.txt"):
         save(tmp_path / name) if name.endswith("png") else (tmp_path / name).touch()
-    listing = labelled_files(tmp_path, ("a", "b"), 2)
+    listing = labelled_files(BffhqSource(), tmp_path, ("a", "b"), 2)
     assert listing.files == ["a/0/7_0_1.png", "a/1/3_1_1.png", "b/2_0_0.png"]
     assert listing.y.tolist() == [0, 1, 0]
     assert listing.b.tolist() == [[1], [1], [0]]
@@ -72,7 +73,7 @@ def test_labelled_files_are_listed_part_by_part(tmp_path: Path) -> None:
 def test_a_wrong_label_names_its_file(tmp_path: Path, name: str, complaint: str) -> None:
     save(tmp_path / "a" / name)
     with pytest.raises(DataCorruptError, match=f"a/{name}: {complaint}"):
-        labelled_files(tmp_path, ("a",), 2)
+        labelled_files(BffhqSource(), tmp_path, ("a",), 2)
 
 
 def listing_of(folder: Path, names: list[str]) -> Listing:

@@ -97,7 +97,7 @@ def test_a_damaged_binary_batch_is_named(tmp_path: Path, small_cifar10: int) -> 
     rows = np.zeros((small_cifar10, 3073), dtype=np.uint8)
     rows[17, 0] = 10
     rows.tofile(file)
-    with pytest.raises(DataCorruptError, match=r"test_batch.bin has label 10"):
+    with pytest.raises(DataCorruptError, match=r"test_batch.bin: image 17 has label 10"):
         BinaryBatches(tmp_path).labels("test")
 
 
@@ -130,8 +130,8 @@ def test_damaged_parquet_is_named(tmp_path: Path, small_cifar10: int) -> None:
         copy.images("test", np.array([6]))
     with pytest.raises(DataCorruptError, match="has 3 test images, expected 500"):
         Parquet(write_parquet(tmp_path / "count", "test", images[:3], labels[:3])).labels("test")
-    with pytest.raises(DataCorruptError, match="labels from -1 to 12"):
-        Parquet(write_parquet(tmp_path / "label", "test", images, [-1, 12, *labels[2:]])).labels("test")
+    with pytest.raises(DataCorruptError, match=r"test image 1 has label 12"):
+        Parquet(write_parquet(tmp_path / "label", "test", images, [0, 12, *labels[2:]])).labels("test")
     folder = write_parquet(tmp_path / "column", "test", images, labels)
     parquet.write_table(pa.table({"image": [1], "label": [1]}), folder / "test-00000-of-00001.parquet")
     with pytest.raises(DataCorruptError, match="columns img and label of test cannot be read"):
