@@ -11,6 +11,7 @@ from benchmark.metrics import METRICS
 from benchmark.selection import RULES
 from leaderboard.board import Entry, Section
 from leaderboard.page.diagnostics import diagnostics_of
+from leaderboard.page.gamma import gammas_of
 from leaderboard.page.reproduce import reproduce
 from leaderboard.page.values import entry_ids, half_width, half_widths, mean, number, numbers, parsed
 from leaderboard.published import claims, departures
@@ -72,6 +73,7 @@ def _rule(
     lost = section.scores(section.headline, "oracle") - section.scores(section.headline, rule)
     found["oracleGap"] = numbers(summarise_all(lost).mean)
     found["info"] = _info(entries, rule)
+    found["gammas"] = gammas_of(section, rule)
     found["claims"] = _claims(section, rule, references, published)
     if RULES[rule].rankable:
         ranking = section.ranking(rule)

@@ -132,7 +132,7 @@ async function sectionView(section, state) {
     sectionNotes(part, section, state),
     h("section", { class: "charts", "aria-label": "Charts" },
       rhoCurves(relatives, rows, state, section), sparsityChart(rows, section), alignmentChart(rows, section), costChart(rows, section, state),
-      gammaSweeps(rows, section), pairTable(rows, section), layerTable(rows), knowledgeTable(rows), gradCam(rows)),
+      gammaSweeps(part.rules[state.rule], rows, section, state), pairTable(rows, section), layerTable(rows), knowledgeTable(rows), gradCam(rows)),
     part.published.length ? h("details", { class: "card" }, h("summary", null, `${plural(part.published.length, "published number")} for this setting`), publishedTable(part.published, "Published numbers, as their sources give them; never mixed into ours")) : null,
   ];
 }
