@@ -20,7 +20,7 @@ from leaderboard.drawing import (
     plain,
     section_title,
 )
-from leaderboard.gamma_sweeps import Sweep, bias_accuracy, sweeps
+from leaderboard.page.gamma_sweeps import Sweep, bias_accuracy, sweeps
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

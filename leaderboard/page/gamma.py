@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from leaderboard.board import Entry, Section
-from leaderboard.gamma_sweeps import bias_accuracy, sweeps
+from leaderboard.page.gamma_sweeps import bias_accuracy, sweeps
 from leaderboard.page.values import entry_ids, half_width, number
 
 
