@@ -11,7 +11,6 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from benchmark.errors import ConfigError, DataCorruptError
 from benchmark.task import Backbone, Inputs, Recipe, Setting, Split, SplitName, Task
@@ -156,6 +155,8 @@ def decoded(path: Path, size: int) -> npt.NDArray[np.uint8]:
     Raises:
         DataCorruptError: It is not there, is truncated, or is no image.
     """
+    from PIL import Image
+
     try:
         with Image.open(path) as image:
             picture = image.convert("RGB")

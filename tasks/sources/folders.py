@@ -8,8 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
 
-from PIL import Image
-
 from benchmark.errors import DataCorruptError
 from benchmark.source import Progress, Source
 
@@ -39,6 +37,8 @@ class ManualSource(Source):
         return tuple(self._problems(root))
 
     def _problems(self, root: Path) -> Iterator[str]:
+        from PIL import Image
+
         for folder, size in self.sizes:
             names = image_names(root / folder)
             if size is not None and len(names) != size:
