@@ -7,16 +7,17 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from benchmark.errors import ConfigError, DataCorruptError
-from benchmark.task import Backbone, Inputs, Recipe, Setting, Split, SplitName, Task
+from benchmark.task import Backbone, Inputs, Recipe, Setting, Split, SplitName, Task, Work
 from tasks.image_cache import ImageCache
 from tasks.partition import IntArray, capped, grouped
 from tasks.sources.folders import image_names, labels_of
+from tasks.work import macs_of
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 SAMPLED_FILES = 64
@@ -84,6 +85,9 @@ class FolderTask(Task):
 
     Params = FolderParams
 
+    train_size: ClassVar[int]
+    """About how many training images there are."""
+
     @abstractmethod
     def listing(self, setting: Setting) -> Listing:
         """All images of the data set."""
@@ -103,6 +107,11 @@ class FolderTask(Task):
         cap = setting.protocol.max_train if name == "train" else setting.protocol.max_eval
         rows = capped(rows, listing.groups, cap, self.name, "cap", name, setting.seed)
         return Split(self.pictures(listing).images(rows), listing.y[rows], listing.b[rows])
+
+    def work(self) -> Work | None:
+        """Of the training images."""
+        macs = macs_of(self.backbone(), self.inputs(), len(self.classes))
+        return None if macs is None else Work(self.train_size, macs)
 
     def pictures(self, listing: Listing) -> ImageCache:
         """All images of ``listing``, decoded and resized."""
