@@ -6,6 +6,7 @@ schema version, the code version, the selection rules and the pairs that are not
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 from collections import Counter
@@ -18,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmark.arrow import array, coded, numbers, plain
 from benchmark.cell import Cell
 from benchmark.code import code_version
 from benchmark.files import atomic_path
@@ -136,7 +138,7 @@ def aggregate(store: Store) -> Aggregation:
     parts.append(_arrow(missing_cells(missing, Plugins(notes)))[:2])
     offsets = np.cumsum([0, *(len(cells) for cells, _ in parts)])
     rows = [
-        table.set_column(0, "cell", pa.array(np.asarray(table.column("cell")) + offset))
+        table.set_column(0, "cell", numbers(plain(table.column("cell")) + offset))
         for (_, table), offset in zip(parts, offsets[:-1], strict=True)
     ]
     return Aggregation(
@@ -163,19 +165,23 @@ def write_table(aggregation: Aggregation, path: Path) -> None:
     )
     with atomic_path(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
         for cells, rows in _blocks(aggregation):
-            shared, own = aggregation.cells.take(cells), aggregation.rows.take(rows)
+            shared, own = aggregation.cells.take(numbers(cells)), aggregation.rows.take(numbers(rows))
             columns = {name: own.column(name) if name in CHOSEN else shared.column(name) for name in COLUMNS}
             writer.write_table(pa.table(columns).cast(schema))
 
 
 def _blocks(aggregation: Aggregation) -> Iterator[tuple[Any, Any]]:
     """For each row group: for each of its rows, the line in ``cells`` and the line in ``rows``."""
+    import pyarrow as pa
+    from pyarrow import compute
+
     names = ("task", "rho", "method", "params", "seed", "key")
-    keys = zip(*(aggregation.cells.column(name).to_pylist() for name in names), strict=True)
-    order = sorted(enumerate(keys), key=lambda item: (item[1][0], item[1][1] or 0, *item[1][2:]))
+    columns = {name: aggregation.cells.column(name).cast(_type(name)) for name in names}
+    columns["rho"] = numbers(plain(columns["rho"]))  # what is natural is 0 and comes first
+    order = plain(compute.sort_indices(pa.table(columns), sort_keys=[(name, "ascending") for name in names]))
     rank = np.empty(len(order), dtype=np.int64)
-    rank[[line for line, _ in order]] = np.arange(len(order))
-    owners = np.asarray(aggregation.rows.column("cell"))
+    rank[order] = np.arange(len(order))
+    owners = plain(aggregation.rows.column("cell"))
     rows = np.argsort(rank[owners], kind="stable")
     ends = np.searchsorted(rank[owners[rows]], np.arange(0, len(order), BLOCK))
     for part in np.split(rows, ends[1:]):
@@ -211,6 +217,7 @@ _reader: Callable[[Sequence[Path]], tuple[Any, Any, list[str]]]
 def _start(read: Callable[[Sequence[Path]], tuple[Any, Any, list[str]]]) -> None:
     global _reader
     _reader = read
+    gc.freeze()  # what was there before the fork: looking it over again would copy it
 
 
 def _work(paths: Sequence[Path]) -> tuple[Any, Any, list[str]]:
@@ -225,14 +232,14 @@ def _arrow(chunk: Chunk) -> tuple[Any, Any, list[str]]:
     """The chunk's cells and rows as Arrow tables, texts kept once."""
     import pyarrow as pa
 
-    def array(name: str, values: Sequence[Any]) -> Any:
-        coded = pa.array(values, _type(name))
-        return coded.dictionary_encode() if COLUMNS[name][0] in ("string", "binary") and name != "key" else coded
+    def column(name: str, values: Sequence[Any]) -> Any:
+        kind = COLUMNS[name][0]
+        return coded(values, kind) if kind in ("string", "binary") and name != "key" else array(values, kind)
 
     nothing: list[Any] = [None] * chunk.length
-    shared = {name: array(name, chunk.cells.get(name, nothing)) for name in COLUMNS if name not in CHOSEN}
-    own = {name: array(name, chunk.rows[name]) for name in CHOSEN}
-    return pa.table(shared), pa.table({"cell": pa.array(chunk.rows["cell"], pa.int64()), **own}), chunk.damaged
+    shared = {name: column(name, chunk.cells.get(name, nothing)) for name in COLUMNS if name not in CHOSEN}
+    own = {name: column(name, chunk.rows[name]) for name in CHOSEN}
+    return pa.table(shared), pa.table({"cell": array(chunk.rows["cell"], "int64"), **own}), chunk.damaged
 
 
 def _type(name: str) -> Any:

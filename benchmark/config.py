@@ -55,7 +55,7 @@ def _refuse_unknown_keys(value: Any, kind: Any, where: str) -> None:
     elif origin is dict and isinstance(value, dict):
         for key, item in value.items():
             _refuse_unknown_keys(item, typing.get_args(kind)[1], f"{where}.{key}")
-    elif dataclasses.is_dataclass(kind) and isinstance(kind, type) and isinstance(value, dict):
+    elif isinstance(value, dict) and isinstance(kind, type) and dataclasses.is_dataclass(kind):
         fields = _fields(kind)
         for key, item in value.items():
             if key not in fields:

@@ -95,6 +95,10 @@ class Method(ABC):
             return f"needs an unbiased split, and {task.name} has none"
         return None
 
+    def effort(self) -> float:
+        """About how much it computes, training of the reference network being 1. Only guesses of time rest on it."""
+        return 1.0
+
     @abstractmethod
     def run(self, run: Run) -> None:
         """Train, and offer every state worth choosing from with :meth:`benchmark.run.Run.offer`, at least one."""

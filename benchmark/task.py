@@ -140,6 +140,19 @@ class Backbone:
 
 
 @dataclass(frozen=True)
+class Work:
+    """About how much there is to compute on a task. Only guesses of time rest on it.
+
+    Attributes:
+        samples: Of the training set, before a protocol caps it.
+        macs: Multiply-accumulates of the reference network for one input.
+    """
+
+    samples: int
+    macs: int
+
+
+@dataclass(frozen=True)
 class Setting:
     """Which version of a task's data is asked for.
 
@@ -227,6 +240,10 @@ class Task(ABC):
     @abstractmethod
     def recipe(self, rho: float | None) -> Recipe:
         """The reference recipe at this level, as published (before a protocol scales it)."""
+
+    def work(self) -> Work | None:
+        """About how much there is to compute, said without reading data or building a network; ``None``: unknown."""
+        return None
 
     @classmethod
     def resolve(cls, params: Any, root: Path, protocol: Protocol) -> Any:

@@ -6,7 +6,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 from leaderboard.statistics import DECIMALS, FloatArray
 
@@ -47,6 +46,8 @@ def average_ranks(scores: FloatArray, alpha: float = 0.05) -> AverageRanks:
     Raises:
         ValueError: A score is missing. Leave out the task or the method: ranks among other competitors do not compare.
     """
+    from scipy import stats  # takes half a second, and boards of one task do without
+
     table = np.asarray(scores, dtype=np.float64)
     if table.ndim != 2 or table.shape[0] < 1 or table.shape[1] < 2 or np.isnan(table).any():
         raise ValueError(
@@ -100,6 +101,8 @@ def interquartile_mean(scores: FloatArray, resamples: int = 2000, seed: int = 0)
     Returns:
         The estimate; its interval is NaN if a task has fewer than 2 seeds.
     """
+    from scipy import stats
+
     table = np.asarray(scores, dtype=np.float64)
     if table.ndim != 2:
         raise ValueError(f"expected scores of shape (tasks, seeds), got {table.shape}")

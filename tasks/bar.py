@@ -27,6 +27,7 @@ class Bar(FolderTask):
 
     name = "bar"
     version = 1
+    train_size = 1_746
     title = "BAR"
     summary = "Actions photographed at the place that is usual for them in training, and elsewhere in test."
     target = "action"

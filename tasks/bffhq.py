@@ -39,6 +39,7 @@ class Bffhq(FolderTask):
 
     name = "bffhq"
     version = 1
+    train_size = 19_200
     title = "BFFHQ"
     summary = "Faces of young women and old men: age is the target, gender the shortcut."
     target = "age"

@@ -41,6 +41,7 @@ class Celeba(FolderTask):
 
     name = "celeba"
     version = 1
+    train_size = 162_770
     title = "CelebA"
     summary = "Blond hair or not; in training, blond people are women."
     target = "blond hair"

@@ -42,6 +42,7 @@ class CivilComments(TextTask):
 
     name = "civil_comments"
     version = 1
+    train_size = 269_038
     title = "CivilComments"
     summary = "Toxic comments or not; comments that mention an identity are more often toxic."
     target = "toxicity"

@@ -12,17 +12,19 @@ import numpy.typing as npt
 from benchmark.errors import ConfigError
 from benchmark.protocol import Protocol
 from benchmark.randomness import Dimension, numpy_stream
-from benchmark.task import Backbone, Bias, Inputs, Recipe, Setting, Split, SplitName, Task
+from benchmark.task import Backbone, Bias, Inputs, Recipe, Setting, Split, SplitName, Task, Work
 from tasks.corruptions import TYPE0, TYPE1, corrupt
 from tasks.image_cache import ImageCache
 from tasks.partition import IntArray, aligned_and_others, by_value, cut, evenly, proportionally, shuffled, sizes
 from tasks.photos import PhotoParams
 from tasks.sources import cifar10
 from tasks.sources.cifar10_layouts import COUNTS, Part, Photos
+from tasks.work import macs_of
 
 CLASSES = len(cifar10.CLASSES)
 UNBIASED = 1 / CLASSES
 HELD_OUT_SIZE = 2_500
+TRAIN_SIZE = 45_000
 """Of the validation images, and of the images of the unbiased split."""
 MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
 
@@ -140,6 +142,11 @@ class CorruptedCifar10(Task):
         """ResNet-18 with the stem for large images."""
         network: Backbone = self.params.network()
         return network
+
+    def work(self) -> Work | None:
+        """Of the training images."""
+        macs = macs_of(self.backbone(), self.inputs(), CLASSES)
+        return None if macs is None else Work(TRAIN_SIZE, macs)
 
     def recipe(self, rho: float | None) -> Recipe:
         """Adam with a cosine schedule over 200 epochs, random crops and flips."""

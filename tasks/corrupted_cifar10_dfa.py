@@ -31,6 +31,7 @@ class CorruptedCifar10Dfa(FolderTask):
 
     name = "corrupted_cifar10_dfa"
     version = 1
+    train_size = 45_000
     title = "Corrupted CIFAR-10 (DFA's files)"
     summary = "Objects photographed through a corruption that goes with the class, as distributed by DFA's authors."
     target = "object"

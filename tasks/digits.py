@@ -17,9 +17,10 @@ import numpy.typing as npt
 from benchmark.errors import ConfigError
 from benchmark.protocol import Protocol
 from benchmark.randomness import numpy_stream
-from benchmark.task import Setting, Split, SplitName, Task
+from benchmark.task import Setting, Split, SplitName, Task, Work
 from tasks.partition import IntArray, by_value, cut, evenly, proportionally, shuffled, sizes
 from tasks.sources import mnist
+from tasks.work import macs_of
 
 DigitSource = Literal["auto", "complete", "embedded"]
 
@@ -29,6 +30,7 @@ UNBIASED = 0.1
 TEST_SIZE = {"complete": 10_000, "embedded": 1_000}
 HELD_OUT_SIZE = {"complete": 5_000, "embedded": 500}
 """Of the validation images, and of the images of the unbiased split."""
+TRAIN_SIZE = {"complete": 50_000, "embedded": 3_000, "auto": 50_000}
 CHUNK = 2048
 """Images painted at a time: bounds the memory of floating-point intermediates to some 20 MB."""
 
@@ -81,6 +83,11 @@ class DigitTask(Task):
     @abstractmethod
     def paint(self, gray: npt.NDArray[np.uint8], colours: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
         """Colour ``gray`` images (N, 28, 28): (N, 3, 28, 28)."""
+
+    def work(self) -> Work | None:
+        """Of what is left of the images when validation, test and the unbiased split are set aside."""
+        macs = macs_of(self.backbone(), self.inputs(), len(self.classes))
+        return None if macs is None else Work(TRAIN_SIZE[self.params.source], macs)
 
     def rhos_per_bias(self, rho: float) -> tuple[float, ...]:
         """The share of aligned samples per bias attribute at the task's level ``rho``."""

@@ -42,6 +42,7 @@ class HateXplain(TextTask):
 
     name = "hatexplain"
     version = 1
+    train_size = 10_057
     title = "HateXplain"
     summary = "Hateful posts or not; hateful ones speak of a group of people, by race, religion, gender or orientation."
     target = "hateful"

@@ -21,7 +21,6 @@ from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
-from filelock import FileLock
 
 from benchmark.errors import ConfigError
 from benchmark.files import write_atomic
@@ -109,6 +108,8 @@ class ImageCache:
 
     def _fill(self, rows: IntArray) -> None:
         """Make and store those of ``rows`` that are absent, while no other process does."""
+        from filelock import FileLock
+
         with self._explained():
             write_atomic(self.folder / "about.json", self._described.encode())
         with FileLock(self.folder / "lock"):

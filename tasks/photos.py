@@ -11,14 +11,14 @@ from typing import ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from benchmark.errors import ConfigError, DataCorruptError
 from benchmark.notes import NOTES
-from benchmark.task import Backbone, Inputs, Recipe, Setting, Split, SplitName, Task
+from benchmark.task import Backbone, Inputs, Recipe, Setting, Split, SplitName, Task, Work
 from tasks.image_cache import ImageCache
 from tasks.partition import IntArray, capped, grouped
 from tasks.sources.folders import ManualSource, image_names, labels_of
+from tasks.work import macs_of
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 SAMPLED_FILES = 64
@@ -88,6 +88,9 @@ class FolderTask(Task):
     parts: ClassVar[tuple[str, ...]] = ()
     """What the owner calls the parts that :attr:`Listing.part` numbers."""
 
+    train_size: ClassVar[int]
+    """About how many training images there are."""
+
     @abstractmethod
     def listing(self, setting: Setting) -> Listing:
         """All images of the data set."""
@@ -117,6 +120,11 @@ class FolderTask(Task):
             raise DataCorruptError(f"{listing.folder}: no image is left for {name}; is the data set complete?")
         cap = setting.protocol.max_train if name == "train" else setting.protocol.max_eval
         return listing, capped(rows, listing.groups, cap, self.name, "cap", name, seed_of(name, setting))
+
+    def work(self) -> Work | None:
+        """Of the training images."""
+        macs = macs_of(self.backbone(), self.inputs(), len(self.classes))
+        return None if macs is None else Work(self.train_size, macs)
 
     def pictures(self, listing: Listing) -> ImageCache:
         """All images of ``listing``, decoded and resized."""
@@ -184,6 +192,8 @@ def decoded(path: Path, size: int) -> npt.NDArray[np.uint8]:
     Raises:
         DataCorruptError: It is not there, is truncated, or is no image.
     """
+    from PIL import Image
+
     try:
         with Image.open(path) as image:
             picture = image.convert("RGB")

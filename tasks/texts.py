@@ -8,16 +8,17 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from msgspec import Meta
 
 from benchmark.errors import ConfigError
-from benchmark.task import Backbone, Inputs, Setting, Split, SplitName, Task
+from benchmark.task import Backbone, Inputs, Setting, Split, SplitName, Task, Work
 from tasks.partition import IntArray, capped, grouped
 from tasks.pretrained import MINILM, model_folder
 from tasks.token_cache import tokenised
+from tasks.work import macs_of
 
 _WORDS = re.compile(r"\w+")
 
@@ -75,6 +76,9 @@ class TextTask(Task):
 
     Params = TextParams
 
+    train_size: ClassVar[int]
+    """About how many training texts there are."""
+
     @abstractmethod
     def corpus(self, setting: Setting) -> Corpus:
         """All texts of the data set."""
@@ -107,6 +111,11 @@ class TextTask(Task):
         cap = setting.protocol.max_train if name == "train" else setting.protocol.max_eval
         seed = () if name == "test" else (setting.seed,)
         return corpus, capped(rows, corpus.groups, cap, self.name, "cap", name, *seed)
+
+    def work(self) -> Work | None:
+        """Of the training texts, all as long as they may be."""
+        macs = macs_of(self.backbone(), self.inputs(), len(self.classes))
+        return None if macs is None else Work(self.train_size, macs)
 
     def inputs(self) -> Inputs:
         """Tokens."""

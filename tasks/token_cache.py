@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from filelock import FileLock
 
 from benchmark.errors import ConfigError
 from benchmark.files import write_atomic
@@ -65,6 +64,8 @@ def tokenised(name: str, texts: Sequence[str], folder: Path, max_length: int) ->
         DataMissingError: ``folder`` has no tokenizer.
         ConfigError: The cache cannot be written.
     """
+    from filelock import FileLock
+
     identity = hashlib.sha256(f"{TOKENISATION} {tokenizer_digest(folder)} {max_length} {len(texts)}".encode())
     for text in texts:
         identity.update(hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=16).digest())

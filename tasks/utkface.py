@@ -33,6 +33,7 @@ class UtkFaceNatural(FolderTask):
 
     name = "utkface_natural"
     version = 1
+    train_size = 5_900
     title = "UTKFace, natural"
     summary = "Gender of faces, where women tend to be younger than men."
     target = "gender"
@@ -78,6 +79,7 @@ class UtkFace(UtkFaceNatural):
     """
 
     name = "utkface"
+    train_size = 3_400
     title = "UTKFace"
     summary = "Gender of faces; in training, women are young and men are not."
     rhos = (0.9, 0.95, 0.98, 0.99)

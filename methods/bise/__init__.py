@@ -104,6 +104,10 @@ class Bise(Method):
         """The vanilla network."""
         return {"vanilla": Upstream("vanilla", self.params.vanilla)}
 
+    def effort(self) -> float:
+        """Masks take as many epochs as training, on frozen weights, and every temperature passes over the data."""
+        return 3.0 if self.params.finetune else 2.0
+
     def run(self, run: Run) -> None:
         """Learn the masks; offer the pruned network at every temperature, or the states of its fine-tuning."""
         from methods.bise.algorithm import extract
@@ -131,6 +135,10 @@ class BiseUnsupervised(Method):
     def upstream(self) -> dict[str, Upstream]:
         """The vanilla network."""
         return {"vanilla": Upstream("vanilla", self.params.vanilla)}
+
+    def effort(self) -> float:
+        """Masks take as many epochs as training, on frozen weights, and every temperature passes over the data."""
+        return 3.0 if self.params.finetune else 2.0
 
     def run(self, run: Run) -> None:
         """Guess the bias, then learn the masks as BISE does."""

@@ -100,6 +100,10 @@ class Denetdm(Method):
             return f"branches 'cifar' end with a convolutional network, and {task.name} uses {backbone.factory}"
         return super().not_applicable(task)
 
+    def effort(self) -> float:
+        """Two branches, then a target network."""
+        return 2.0
+
     def run(self, run: Run) -> None:
         """Both stages; offers the target network at the protocol's cadence, and the branches for diagnosis."""
         from methods.denetdm.algorithm import train

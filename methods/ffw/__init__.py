@@ -92,6 +92,10 @@ class FfwUnstructured(Method):
         """The vanilla network."""
         return {"vanilla": Upstream("vanilla", self.params.vanilla)}
 
+    def effort(self) -> float:
+        """Its data are the unbiased split, and bias heads train on cached features."""
+        return 0.2
+
     def run(self, run: Run) -> None:
         """Learn the gates; offer the pruned network at every temperature drop and at the end."""
         from methods.ffw.algorithm import learn
@@ -121,6 +125,10 @@ class FfwStructured(Method):
     def upstream(self) -> dict[str, Upstream]:
         """The vanilla network."""
         return {"vanilla": Upstream("vanilla", self.params.vanilla)}
+
+    def effort(self) -> float:
+        """Its data are the unbiased split, and bias heads train on cached features."""
+        return 0.2
 
     def run(self, run: Run) -> None:
         """Learn the gates; offer the pruned network at every temperature drop and at the end."""

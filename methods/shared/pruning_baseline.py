@@ -40,6 +40,10 @@ class PruningParams:
 class PruningBaseline(Method):
     """Starts from the vanilla network and, where its sparsity is to be matched, from what another method left."""
 
+    def effort(self) -> float:
+        """Nothing is trained but for fine-tuning."""
+        return float(self.params.finetune)
+
     def upstream(self) -> dict[str, Upstream]:
         """The vanilla network, and the one to match."""
         params: PruningParams = self.params

@@ -13,7 +13,6 @@ from typing import Any, Literal, cast
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from benchmark.errors import DataCorruptError
 from tasks.partition import IntArray
@@ -186,6 +185,8 @@ class Parquet(Photos):
         return cast(bytes, self._table(part)["img"].chunk(0).field("bytes")[row].as_py())
 
     def _decoded(self, part: Part, row: int) -> npt.NDArray[np.uint8]:
+        from PIL import Image
+
         where = f"{self._folder}: {part} image {row}"
         try:
             image = np.asarray(Image.open(io.BytesIO(self._encoded(part, row))).convert("RGB"))

@@ -8,8 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from PIL import Image
-
 from benchmark.errors import DataCorruptError
 from benchmark.source import Progress, Source
 
@@ -50,6 +48,8 @@ class ManualSource(Source):
                 yield f"{folder} has {len(found):,} images, the published data set {size:,}"
 
     def _problems(self, root: Path) -> Iterator[str]:
+        from PIL import Image
+
         for folder, _ in self.sizes:
             names = image_names(root / folder)
             yield from self.other_sizes({folder: names})

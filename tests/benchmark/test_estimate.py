@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 
-from benchmark.cell import Cell
+from benchmark.cell import Cell, make_cell
 from benchmark.digest import Digest, Digests
 from benchmark.estimate import Estimate, Estimates
+from benchmark.protocol import Protocol
+from benchmark.registry import METHODS, TASKS
 from benchmark.store import Store
 
 CPU, GPU = "some processor", "some GPU"
@@ -58,6 +60,30 @@ def test_without_any_times_epochs_are_counted(cells_of: Callable[..., list[Cell]
     (smoke,), (paper,) = cells_of("toy_erm"), cells_of("toy_erm", protocol="paper")
     assert Estimates([]).of(smoke, "cpu") == Estimate(7, measured=False)
     assert Estimates([]).of(paper, "cpu") == Estimate(1005, measured=False)
+
+
+class Laborious(METHODS.get("vanilla")):  # type: ignore[misc]
+    """Says that it computes twice as much as vanilla training."""
+
+    name = "laborious"
+
+    def effort(self) -> float:
+        return 2.0
+
+
+def test_without_any_times_work_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An MLP of 2352-100-100-100-100-10 on 50,000 images, of which the protocol takes 1,000 for 3 of 100 epochs."""
+    monkeypatch.setitem(METHODS._classes, "laborious", Laborious)
+    kind = TASKS.get("colored_mnist")
+    protocol = Protocol("few", 0.03, None, 1000, 500, candidates=2)
+    cell = make_cell(kind(kind.Params(source="complete")), 0.99, "laborious", {}, 0, protocol)
+    passes = 2 * 3 * 1000 * 3 + 2 * 3 * 500  # training: forwards and twice backwards; scoring: 2 candidates, 3 splits
+    for device, rate, beside in (("cpu", 4e10, 2e-5), ("cuda:0", 4e12, 5e-6), ("unheard of", 4e10, 2e-5)):
+        expected = 5 + passes * (266_200 / rate + beside)
+        found = Estimates([]).of(cell, device)
+        assert found == Estimate(pytest.approx(expected), measured=False)
+    half = Estimates([]).of(replace(cell, precision="bf16"), "cpu")
+    assert half.seconds == pytest.approx(5 + passes * (266_200 / 4e10 / 1.8 + 2e-5))
 
 
 class TestDigests:

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+from benchmark.cli import main
 from benchmark.errors import ConfigError, DataCorruptError, DataMissingError
 from benchmark.protocol import PROTOCOLS, Protocol
 from benchmark.task import Setting, Split, SplitName
@@ -162,3 +164,13 @@ def test_an_empty_group_is_an_error(root: Path) -> None:
     for name, evaluation in (("train", "ffw"), ("unbiased", "ffw"), ("test", "ffw"), ("test", "denetdm")):
         with pytest.raises(DataCorruptError, match=r"official part \d: only 3 of the 4 groups \(y, b\) have samples"):
             build(root, name, evaluation)  # type: ignore[arg-type]
+
+
+def test_the_command_line_says_what_is_lacking_of_an_incomplete_copy(root: Path) -> None:
+    (root / "celeba" / "list_eval_partition.txt").unlink()
+    shown = CliRunner().invoke(main, ["data", "status", "--data", str(root)])
+    lines = {line.split()[0]: line for line in shown.output.splitlines() if line}
+    assert "lacks celeba/list_eval_partition.txt " in lines["celeba"]
+    assert "not here" in lines["bffhq"]
+    checked = CliRunner().invoke(main, ["data", "verify", "celeba", "--data", str(root)])
+    assert (checked.exit_code, checked.output) == (1, "celeba/list_eval_partition.txt is missing\n")

@@ -8,7 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from benchmark.cell import make_cell
 from benchmark.errors import DataCorruptError
+from benchmark.protocol import PROTOCOLS
+from benchmark.task import Task
+from tasks.bar import Bar
+from tasks.corrupted_cifar10 import CorruptedCifar10
 from tasks.partition import balanced, stratified
 from tasks.photos import Listing, PhotoParams, decoded, fingerprint, labelled_files
 from tasks.sources.bffhq import BffhqSource
@@ -117,3 +122,15 @@ def test_the_network_is_named_with_its_weights() -> None:
     chosen = PhotoParams(backbone="efficientnet_lite0", weights="none").network()
     assert (chosen.factory, chosen.options) == ("tasks.backbones.efficientnet:efficientnet_lite0", {})
     assert chosen.layout == "channels_last"
+
+
+@pytest.mark.parametrize("kind", [Bar, CorruptedCifar10])
+def test_where_training_starts_is_part_of_the_key(kind: type[Task]) -> None:
+    choices = [
+        {"backbone": backbone, "weights": weights}
+        for backbone in ("resnet18", "efficientnet_lite0")
+        for weights in ("imagenet", "none", "weights.pth")
+    ]
+    cells = [make_cell(kind(kind.Params(**choice)), 0.95, "vanilla", {}, 0, PROTOCOLS["paper"]) for choice in choices]
+    assert len({cell.key for cell in cells}) == 6
+    assert [cell.task_params["weights"] for cell in cells] == ["imagenet", "none", "weights.pth"] * 2

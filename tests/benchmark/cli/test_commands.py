@@ -396,7 +396,7 @@ for command in json.loads(sys.argv[1]):
         main([*command, *options], standalone_mode=False)
     except SystemExit as end:
         assert not end.code, (command, end)
-    heavy = {"torch", "torchvision", "transformers", "optuna"} & set(sys.modules)
+    heavy = {"torch", "torchvision", "transformers", "optuna", "pandas", "scipy.stats"} & set(sys.modules)
     assert not heavy, (command, heavy)
     if command == ["--help"]:
         assert not {"numpy", "msgspec", "rich", "benchmark.registry"} & set(sys.modules)
