@@ -11,6 +11,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from benchmark.errors import PluginError
+from benchmark.notes import print_notes
 from benchmark.registry import broken_plugins, load_plugin_file
 from benchmark.stopping import Stop, ignore_warnings
 from benchmark.store import Store
@@ -90,7 +91,8 @@ def _check_device(device: str) -> None:
 
 
 def make_worker(options: Options, device: str, supervisor: int | None, should_stop: Callable[[], bool]) -> Worker:
-    """A worker with these options."""
+    """A worker with these options, whose tasks' notes are printed."""
+    print_notes()
     return Worker(
         store=Store(options.results),
         data_root=options.data_root,

@@ -192,6 +192,8 @@ class Task(ABC):
     """The levels in use in the literature; empty for a task at its natural level only."""
     splits: ClassVar[tuple[SplitName, ...]] = SPLITS
     """The splits that exist; a task without bias labels has no unbiased ones."""
+    fixed_train: ClassVar[bool] = False
+    """Whether the owner's training split is taken as it is, so that it is the same for all seeds."""
     headline: ClassVar[str] = "unbiased_accuracy"
     """The metric (:mod:`benchmark.metrics`) by which the literature compares methods on this task."""
     Params: ClassVar[type[Any]] = NoParams
@@ -209,6 +211,14 @@ class Task(ABC):
             DataMissingError: The data set's files are not under ``setting.root``.
             DataCorruptError: They are there but damaged.
         """
+
+    def labels(self, name: SplitName, setting: Setting) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Targets (N,) and bias attributes (N, biases) of a split's samples, in any order.
+
+        For counting them: tasks whose inputs take long to make say them without making any.
+        """
+        split = self.split(name, setting)
+        return split.y, split.b
 
     def redraw(self, name: SplitName, setting: Setting, b: npt.NDArray[np.int64]) -> Split | None:
         """The samples of a split with bias values ``b`` (N, biases) and nothing else changed.

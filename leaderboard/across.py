@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from leaderboard.across_tasks import AverageRanks, Estimate, average_ranks, interquartile_mean
-from leaderboard.board import Competitor, Entry, Section, Suite
+from leaderboard.board import Competitor, Section, Suite
 from leaderboard.curves import area, breakdown
+from leaderboard.memory import once_by_rule
 from leaderboard.ranking import LEAST_SEEDS
-from leaderboard.statistics import FloatArray, Summary, summarise
+from leaderboard.statistics import FloatArray, Summary, summarise_all
 
 THRESHOLD = "half way between chance and 100 %"
 
@@ -53,22 +53,15 @@ def over_levels(sections: Sequence[Section], rule: str) -> tuple[OverLevels, ...
     levels = np.array([np.nan if rho is None else rho for rho in rhos], dtype=np.float64)
     if len(sections) < 2 or not ((levels >= 0) & (levels < 1)).all() or any(s.groups is None for s in sections):
         return ()
-    entries = [section.current for section in sections]
-    seeds = sorted({seed for section in sections for seed in section.seeds})
-    found = []
-    for competitor in sorted({name for level in entries for name in level}):
-        table = np.stack(
-            [_by_seed(level.get(competitor), s, rule, seeds) for level, s in zip(entries, sections, strict=True)]
-        )
-        means = np.array([summarise(row).mean for row in table])
-        found.append(
-            OverLevels(
-                competitor,
-                summarise(area(levels, table.T)),
-                breakdown(levels, means, threshold_of(sections[0])),
-            )
-        )
-    return tuple(found)
+    threshold = threshold_of(sections[0])
+    competitors = sorted({name for section in sections for name in section.current})
+    scores = _by_seed(sections, competitors, rule)
+    areas = summarise_all(area(levels, scores.transpose(1, 2, 0))).each()
+    means = summarise_all(scores).mean.T
+    return tuple(
+        OverLevels(competitor, height, breakdown(levels, curve, threshold))
+        for competitor, height, curve in zip(competitors, areas, means, strict=True)
+    )
 
 
 @dataclass(frozen=True)
@@ -90,6 +83,7 @@ class OverTasks:
     left_out: Mapping[Competitor, int]
 
 
+@once_by_rule
 def over_tasks(suite: Suite, rule: str) -> OverTasks | None:
     """Compare methods over the tasks of a suite.
 
@@ -100,8 +94,9 @@ def over_tasks(suite: Suite, rule: str) -> OverTasks | None:
         ``None`` if there are fewer than two tasks or two such methods.
     """
     tasks = [levels for levels in suite.levels if any(section.usable_rule(rule) == rule for section in levels)]
-    names = {name for levels in tasks for section in levels for name in section.current}
-    tables = {name: [_over_a_task(levels, name, rule) for levels in tasks] for name in names}
+    names = sorted({name for levels in tasks for section in levels for name in section.current})
+    means = [_by_seed(levels, names, rule).mean(0) for levels in tasks]
+    tables = {name: [table[i] for table in means] for i, name in enumerate(names)}
     lacking = {name: sum(int((~np.isnan(row)).sum() < LEAST_SEEDS) for row in rows) for name, rows in tables.items()}
     complete = sorted(name for name, count in lacking.items() if not count)
     if len(tasks) < 2 or len(complete) < 2:
@@ -135,19 +130,17 @@ def task_title(suite: Suite, levels: Sequence[Section]) -> str:
     return ", ".join([section.task, *differing])
 
 
-def _by_seed(entry: Entry | None, section: Section, rule: str, seeds: Sequence[int]) -> FloatArray:
-    """Headline scores in the order of ``seeds``, NaN where there is none."""
-    if entry is None:
-        return np.full(len(seeds), np.nan)
-    scores = dict(zip(section.seeds, entry.scores(section.headline, rule), strict=True))
-    return np.array([scores.get(seed, math.nan) for seed in seeds])
-
-
-def _over_a_task(levels: Sequence[Section], name: Competitor, rule: str) -> FloatArray:
-    """A method's mean over the levels of a task, by seed: (seeds,)."""
-    seeds = sorted({seed for section in levels for seed in section.seeds})
-    rows = [_by_seed(section.current.get(name), section, rule, seeds) for section in levels]
-    return np.asarray(np.mean(rows, axis=0), dtype=np.float64)
+def _by_seed(levels: Sequence[Section], competitors: Sequence[Competitor], rule: str) -> FloatArray:
+    """Headline scores, NaN where there is none: (levels, competitors, all seeds of the levels)."""
+    seeds = {seed: i for i, seed in enumerate(sorted({seed for section in levels for seed in section.seeds}))}
+    lines = {competitor: i for i, competitor in enumerate(competitors)}
+    table = np.full((len(levels), len(lines), len(seeds)), np.nan)
+    for level, section in zip(table, levels, strict=True):
+        scores, columns = section.scores(section.headline, rule), [seeds[seed] for seed in section.seeds]
+        for entry, row in zip(section.entries, scores, strict=True):
+            if not entry.superseded and entry.competitor in lines:
+                level[lines[entry.competitor], columns] = row
+    return table
 
 
 def _ragged(rows: Sequence[FloatArray]) -> FloatArray:

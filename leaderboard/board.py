@@ -22,6 +22,7 @@ from benchmark.errors import ResultCorruptError
 from benchmark.protocol import PROTOCOLS
 from benchmark.selection import RULES
 from leaderboard.entry import Cells, Competitor, Entry
+from leaderboard.memory import once_by_rule
 from leaderboard.ranking import Ranking, rank
 from leaderboard.statistics import FloatArray
 from leaderboard.table import ResultTable, Row, Rows, read_table
@@ -85,30 +86,29 @@ class Section:
 
     def scores(self, metric: str, rule: str) -> FloatArray:
         """As :meth:`Entry.scores` for all entries: (entries, seeds)."""
-        if rule not in self._places:
-            self._places[rule] = np.stack([entry.places(rule) for entry in self.entries])
         table = next(row.table for entry in self.entries for row in entry.cells.values())
-        return table.numbers(metric, self._places[rule])
-
-    @cached_property
-    def _places(self) -> dict[str, Rows]:
-        return {}
+        return table.numbers(metric, _places(self, rule))
 
     def ranking(self, rule: str) -> Ranking:
         """Ranks by the headline metric, ties declared; see :func:`leaderboard.ranking.rank`."""
-        if rule not in self._rankings:
-            scores = self.scores(self.headline, rule)
-            scores[[entry.superseded for entry in self.entries]] = np.nan
-            self._rankings[rule] = rank(scores)
-        return self._rankings[rule]
-
-    @cached_property
-    def _rankings(self) -> dict[str, Ranking]:
-        return {}
+        return _ranking(self, rule)
 
     def _scored(self, rule: str) -> list[Entry]:
         known = [not np.isnan(row).all() for row in self.scores(self.headline, rule)]
         return [entry for entry, scored in zip(self.entries, known, strict=True) if scored]
+
+
+@once_by_rule
+def _ranking(section: Section, rule: str) -> Ranking:
+    scores = section.scores(section.headline, rule)
+    scores[[entry.superseded for entry in section.entries]] = np.nan
+    return rank(scores)
+
+
+@once_by_rule
+def _places(section: Section, rule: str) -> Rows:
+    """The row of the table for each entry and seed, -1 where there is none: (entries, seeds)."""
+    return np.stack([entry.places(rule) for entry in section.entries])
 
 
 @dataclass(frozen=True)
@@ -219,7 +219,8 @@ def _section(
     rows, trials = every[~is_trial], every[is_trial]
     if not len(rows):
         return None
-    entries = [_entry(table, group, _seeds(table, rows)) for _, group in table.group(ENTRY, rows)]
+    seeds, tried = _seeds(table, rows), _seeds(table, trials)
+    entries = [_entry(table, group, seeds) for _, group in table.group(ENTRY, rows)]
     groups = _first(table.take("groups", rows))
     return Section(
         task=task,
@@ -234,9 +235,7 @@ def _section(
         engine_version=engine,
         groups=msgspec.json.decode(groups, type=Groups) if groups else None,
         not_applicable=not_applicable.get(task, {}),
-        trials=tuple(
-            _entry(table, group, _seeds(table, trials)) for _, group in table.group(("study", "trial", *ENTRY), trials)
-        ),
+        trials=tuple(_entry(table, group, tried) for _, group in table.group(("study", "trial", *ENTRY), trials)),
     )
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,11 +18,9 @@ from leaderboard.drawing import (
     logarithmic,
     percent_of,
     plain,
-    scored,
     section_title,
 )
-from leaderboard.page.diagnostics import diagnostics_of
-from leaderboard.page.values import mean, parsed
+from leaderboard.page.gamma_sweeps import Sweep, bias_accuracy, sweeps
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,32 +30,6 @@ ACROSS = 3
 """Panels side by side."""
 MANY_TICKS = 30
 """Beyond this ratio only powers of ten are written out."""
-FEWEST = 3
-"""Gammas that make a curve."""
-
-
-@dataclass
-class Sweep:
-    """Everything of a method that differs in gamma alone.
-
-    Attributes:
-        method: Its name.
-        variant: Its other parameters, where they differ from the defaults.
-        trials: Of a tuning, one seed each.
-        results: What counts, over all seeds.
-        pruned: Gammas of trials that were ended early.
-    """
-
-    method: str
-    variant: str
-    trials: list[tuple[float, Entry]] = field(default_factory=list)
-    results: list[tuple[float, Entry]] = field(default_factory=list)
-    pruned: list[float] = field(default_factory=list)
-
-    @property
-    def curve(self) -> list[tuple[float, Entry]]:
-        """What is joined by lines: the trials, or the results where there are none."""
-        return sorted(self.trials or self.results, key=lambda run: run[0])
 
 
 def gamma(section: Section, rule: str, looks: Looks) -> Figure | None:
@@ -68,7 +38,7 @@ def gamma(section: Section, rule: str, looks: Looks) -> Figure | None:
     Small marks joined by lines are trials, on the seed of the tuning; a large one with its interval is the result at
     the chosen gamma; crosses at the bottom are trials that were ended early. All scores are on test, by the rule.
     """
-    swept = [sweep for sweep in _sweeps(section, rule) if len({value for value, _ in sweep.curve}) >= FEWEST]
+    swept = sweeps(section, rule)
     if not swept:
         return None
     from matplotlib.figure import Figure
@@ -88,27 +58,6 @@ def gamma(section: Section, rule: str, looks: Looks) -> Figure | None:
     return figure
 
 
-def _sweeps(section: Section, rule: str) -> list[Sweep]:
-    found: dict[str, Sweep] = {}
-    results = [entry for entry, _ in scored(section, rule)]
-    is_result = {id(entry) for entry in results}
-    for entry in (*section.trials, *results):
-        value = entry.params.get("gamma")
-        if not isinstance(value, int | float) or value <= 0:
-            continue
-        others = {name: other for name, other in entry.params.items() if name != "gamma"}
-        identity = json.dumps([entry.method, entry.version, others], sort_keys=True)
-        variant = ", ".join(part for part in entry.variant.split(", ") if part and not part.startswith("gamma="))
-        sweep = found.setdefault(identity, Sweep(entry.method, variant))
-        if id(entry) in is_result:
-            sweep.results.append((float(value), entry))
-        elif entry.summary(section.headline, rule).n:
-            sweep.trials.append((float(value), entry))
-        elif any(reason.startswith("pruned") for reason in entry.failures.values()):
-            sweep.pruned.append(float(value))
-    return sorted(found.values(), key=lambda sweep: (sweep.method, sweep.variant))
-
-
 def _panel(axes: Axes, sweep: Sweep, section: Section, rule: str, looks: Looks) -> None:
     colour = looks[sweep.method].colour if sweep.method in looks else BASELINE
     curve = sweep.curve
@@ -116,13 +65,14 @@ def _panel(axes: Axes, sweep: Sweep, section: Section, rule: str, looks: Looks) 
     score = percent_of(section.headline).removesuffix(", %")
     lines = (
         (score, "-", "o", colour, [entry.summary(section.headline, rule).mean for _, entry in curve]),
-        ("bias accuracy", ":", "^", BASELINE, [_bias_accuracy(entry, rule) for _, entry in curve]),
+        ("bias accuracy", ":", "^", BASELINE, [bias_accuracy(entry, rule) for _, entry in curve]),
         ("sparsity", "--", "s", CONTROL, [entry.summary("sparsity", rule).mean for _, entry in curve]),
     )
     logarithmic(axes)
     for name, style, mark, ink, values in lines:
-        if np.isfinite(values).any():
-            axes.plot(gammas, 100 * np.array(values), style, marker=mark, markersize=3, color=ink, label=name)
+        heights = 100 * np.array(values, dtype=np.float64)
+        if np.isfinite(heights).any():
+            axes.plot(gammas, heights, style, marker=mark, markersize=3, color=ink, label=name)
     if sweep.trials:
         _results(axes, sweep.results, section, rule, colour)
     if sweep.pruned:
@@ -157,15 +107,3 @@ def _results(axes: Axes, results: Iterable[tuple[float, Entry]], section: Sectio
 def _seeds(entry: Entry, rule: str) -> str:
     seeds: Sequence[int] = sorted(entry.by_rule[rule])
     return f"{seeds[0]} to {seeds[-1]}" if len(seeds) > 1 else str(seeds[0])
-
-
-def _bias_accuracy(entry: Entry, rule: str) -> float:
-    """Of fresh probes for the biases on the final features if that was measured; else what the method reports."""
-    decoded = [m["after"] for m in diagnostics_of(entry).get("measures", ()) if _is_of_a_bias(m)]
-    reported = mean(parsed(row["info"]).get("bias_accuracy") for row in entry.by_rule.get(rule, {}).values())
-    found = mean(decoded) if decoded else reported
-    return np.nan if found is None else found
-
-
-def _is_of_a_bias(measure: dict[str, object]) -> bool:
-    return measure["name"] == "decodability" and measure["attribute"] != "target"

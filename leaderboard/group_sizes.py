@@ -20,7 +20,9 @@ from leaderboard.table import MOST_BYTES, MOST_ROWS
 MOST_BUILT = 100
 """Test splits that are built for one submission: building takes time, and parameters may take endless values."""
 Kind = tuple[str, int, str, str]
-"""What a test split depends on: task, its version and parameters, protocol. Not rho, not the seed, not the method."""
+"""What most test splits depend on: task, its version and parameters, protocol. Never on the method."""
+Setting = tuple[Kind, float | None, int]
+"""The same with rho and the seed, on which those of other people's tasks may depend too."""
 
 
 class GroupSizes(Protocol):
@@ -31,8 +33,13 @@ class GroupSizes(Protocol):
 
 
 def kind_of(cell: Cell) -> Kind:
-    """What the cell's test split depends on."""
+    """What the cell's test split mostly depends on."""
     return cell.task, cell.task_version, canonical(cell.task_params), canonical(cell.protocol)
+
+
+def setting_of(cell: Cell) -> Setting:
+    """What the cell's test split may depend on."""
+    return kind_of(cell), cell.rho, cell.seed
 
 
 @dataclass
@@ -44,17 +51,17 @@ class BuiltSizes:
     """
 
     root: Path
-    _known: dict[Kind, IntArray | None] = field(default_factory=dict)
+    _known: dict[Setting, IntArray | None] = field(default_factory=dict)
 
     def of(self, cell: Cell) -> IntArray | None:
-        """Build the cell's test split, once for each kind, and count its groups; ``None`` if its data are missing."""
-        kind = kind_of(cell)
-        if kind not in self._known and len(self._known) < MOST_BUILT:
+        """Build the cell's test split, once for all methods, and count its groups; ``None`` if its data are missing."""
+        setting = setting_of(cell)
+        if setting not in self._known and len(self._known) < MOST_BUILT:
             try:
-                self._known[kind] = self._count(cell)
+                self._known[setting] = self._count(cell)
             except (DataMissingError, ImportError):
-                self._known[kind] = None
-        return self._known.get(kind)
+                self._known[setting] = None
+        return self._known.get(setting)
 
     def _count(self, cell: Cell) -> IntArray:
         task = task_of(cell)
@@ -69,7 +76,7 @@ class BuiltSizes:
 
 
 class TableSizes:
-    """Sizes from the counts in an existing results table."""
+    """Sizes from the counts in an existing results table; where all its seeds have the same, for other seeds too."""
 
     def __init__(self, path: Path) -> None:
         """Read a results table that is trusted to be right, though not to be small.
@@ -77,18 +84,26 @@ class TableSizes:
         Raises:
             ResultCorruptError: It is not such a table.
         """
-        self._known: dict[Kind, IntArray] = {}
+        self._known: dict[Setting, IntArray] = {}
         for row in _rows(path):
             kind = (row["task"], row["task_version"], row["task_params"], row["protocol_settings"])
-            if kind not in self._known and row["counts"] is not None:
-                self._known[kind] = _sizes(row, path)
+            setting = (kind, row["rho"], row["seed"])
+            if setting not in self._known and row["counts"] is not None:
+                self._known[setting] = _sizes(row, path)
+        sizes: dict[Kind, list[IntArray]] = {}
+        for (kind, _, _), table in self._known.items():
+            sizes.setdefault(kind, []).append(table)
+        self._common = {
+            kind: first for kind, (first, *rest) in sizes.items() if all(np.array_equal(first, one) for one in rest)
+        }
 
     def of(self, cell: Cell) -> IntArray | None:
         """The sizes in the table."""
-        return self._known.get(kind_of(cell))
+        setting = setting_of(cell)
+        return self._known.get(setting, self._common.get(setting[0]))
 
 
-COLUMNS = ["task", "task_version", "task_params", "protocol_settings", "groups", "counts"]
+COLUMNS = ["rho", "seed", "task", "task_version", "task_params", "protocol_settings", "groups", "counts"]
 
 
 def _rows(path: Path) -> Any:
@@ -100,6 +115,9 @@ def _rows(path: Path) -> Any:
             size = sum(file.metadata.row_group(i).total_byte_size for i in range(file.num_row_groups))
             if file.metadata.num_rows > MOST_ROWS or size > MOST_BYTES:
                 raise ResultCorruptError(f"{path} is larger than any results table that is read")
+            lacking = [name for name in COLUMNS if name not in file.schema_arrow.names]
+            if lacking:
+                raise ResultCorruptError(f"{path} is not a results table: it lacks the columns {', '.join(lacking)}")
             for batch in file.iter_batches(batch_size=1024, columns=COLUMNS):
                 yield from batch.to_pylist()
     except (OSError, ValueError, KeyError, pa.ArrowException) as error:

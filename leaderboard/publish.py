@@ -22,6 +22,7 @@ from leaderboard.document import Block, Bullets, Code, Heading, Paragraph, Spans
 from leaderboard.page import build
 from leaderboard.references import read_references
 from leaderboard.scrub import without_paths
+from leaderboard.table import open_table
 
 DOWNLOADS = {
     "LEADERBOARD.md": "the leaderboard as text",
@@ -49,9 +50,9 @@ def publish(table: Path, folder: Path, rule: str, title: str) -> None:
         ResultCorruptError: The table is not one.
     """
     _refuse_strange(folder)
-    read_board(table)  # refuses what is no table, before anything is written
-    write_scrubbed(table, folder / "results.parquet")
-    board = read_board(folder / "results.parquet")
+    with open_table(table, coded=False) as (source, _), atomic_path(folder / "results.parquet") as temporary:
+        write_scrubbed(source, temporary)
+        board = read_board(temporary)  # refuses what is no such table, before anything is put in its place
     blocks = document(board, rule, read_references(), title)
     files: dict[str, bytes] = {
         "LEADERBOARD.md": markdown.render(blocks).encode(),
@@ -72,19 +73,21 @@ def publish(table: Path, folder: Path, rule: str, title: str) -> None:
     build(board, folder, rule=rule, title=title, downloads=downloads)
 
 
-def write_scrubbed(table: Path, target: Path) -> None:
-    """Copy a results table, its texts of failures without absolute paths."""
+def write_scrubbed(source: Any, target: Path) -> None:
+    """Copy a results table (a ``ParquetFile``) part by part, its texts of failures without absolute paths."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    content = pq.read_table(table)
-    for name in ("failure", "traceback"):
-        if name in content.column_names:
-            index = content.column_names.index(name)
-            texts = [text and without_paths(text) for text in content.column(name).to_pylist()]
-            content = content.set_column(index, content.schema.field(name), pa.array(texts, pa.string()))
-    with atomic_path(target) as temporary:
-        pq.write_table(content, temporary, compression="zstd")
+    schema = source.schema_arrow
+    with pq.ParquetWriter(target, schema, compression="zstd") as writer:
+        for part in range(source.num_row_groups):
+            content = source.read_row_group(part)
+            for name in ("failure", "traceback"):
+                if name in schema.names and content.column(name).null_count < len(content):
+                    texts = [text and without_paths(text) for text in content.column(name).to_pylist()]
+                    column = pa.array(texts, schema.field(name).type)
+                    content = content.set_column(schema.get_field_index(name), schema.field(name), column)
+            writer.write_table(content)
 
 
 def _refuse_strange(folder: Path) -> None:

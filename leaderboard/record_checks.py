@@ -18,6 +18,7 @@ from benchmark.protocol import PROTOCOLS
 from benchmark.record import SCHEMA_VERSION, Record
 from benchmark.registry import METHODS, TASKS
 from benchmark.task import EVALUATED, groups_of
+from leaderboard.budget_checks import check_note
 
 MOST_CANDIDATES = 10_000
 MOST_COUNTS_BYTES = 256 * 2**20
@@ -41,6 +42,7 @@ def check_cell(record: Record) -> Iterator[str]:
         )
     yield from _check_task(cell)
     yield from _check_method(cell)
+    yield from check_note(record)
     if not isinstance(record.environment.get("code"), str):
         yield "it does not say which code made it (environment.code)"
     if not _is_time(record.finished_at):

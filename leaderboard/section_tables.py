@@ -27,7 +27,7 @@ from leaderboard.published import Claim, claims, departures
 from leaderboard.ranking import LEAST_SEEDS
 from leaderboard.references import Reference
 from leaderboard.standings import Standing, separation, standings
-from leaderboard.statistics import Summary, summarise_all
+from leaderboard.statistics import Summary, summarise, summarise_all
 
 SHOWN = {
     "worst_group_accuracy": "worst group",
@@ -58,7 +58,9 @@ def section_blocks(
     yield from _separation(section, usable)
     if found:
         yield Paragraph(_published_intro(section))
-        yield _published_table(found, f"Published numbers: {title}, {level}, {suite}", slug("published", name))
+        yield _published_table(
+            section, found, usable, f"Published numbers: {title}, {level}, {suite}", slug("published", name)
+        )
     yield from _notes(section, usable)
 
 
@@ -187,47 +189,60 @@ def _separation(section: Section, rule: str) -> Iterator[Block]:
 
 
 def _published_intro(section: Section) -> Spans:
-    text = "Published numbers beside ours"
+    text = "Published numbers beside ours, mean ± std over seeds"
     reasons = departures(section)
     if reasons:
         return (f"{text}, though this is not their setting: {'; '.join(reasons)}.",)
-    return (f'{text}. Sources often chose candidates on test; so does the column "ours, oracle".',)
+    return (f'{text}. Sources often chose candidates on test; so does the column "oracle".',)
 
 
-def _published_table(found: Sequence[Claim], caption: str, name: str) -> Table:
+def _published_table(section: Section, found: Sequence[Claim], rule: str, caption: str, name: str) -> Table:
     columns = (
         Column("method"),
         Column("quantity"),
         Column("published", numeric=True),
-        Column("ours", numeric=True, interval=True),
+        Column(f"ours, {rule}", numeric=True),
+        Column("last", numeric=True),
+        Column("oracle", numeric=True),
         Column("difference", numeric=True),
         Column("in published std", numeric=True),
-        Column("ours, oracle", numeric=True),
         Column("source"),
         Column("evidence"),
     )
-    return Table(name, caption, columns, tuple(_claim(claim) for claim in found))
+    claimed = {claim.entry.label for claim in found}
+    others = (entry for entry in section.entries if entry.label not in claimed)
+    rows = (*map(_claim, found), *(_without_claim(entry, section.headline, rule) for entry in others))
+    return Table(name, caption, columns, rows)
 
 
 def _claim(claim: Claim) -> tuple[Value, ...]:
-    reference, ours = claim.reference, claim.ours
+    reference = claim.reference
     scale = 1.0 if reference.published_metric in ("sparsity_percent", "mflops") else 100.0
-    std = f" ± {scale * reference.std:.1f} std" if reference.std else ""
-    interval = (scale * ours.low, scale * ours.high) if ours.n >= LEAST_SEEDS else (None, None)
     deviations = claim.deviations
-    known = bool(ours.n)
+    known = bool(claim.ours.n)
     note = f", {reference.note}" if reference.note else ""
     return (
         Code(claim.entry.label),
         Code(reference.metric or reference.published_metric),
-        f"{scale * reference.value:.1f}{std}",
-        Number(scale * ours.mean, low=interval[0], high=interval[1]) if known else None,
+        _mean_and_std(reference.value, reference.std, scale),
+        *(_mean_and_std(ours.mean, ours.std, scale) for ours in (claim.ours, claim.ours_last, claim.ours_oracle)),
         Number(scale * claim.difference, signed=True) if known else None,
         Number(deviations, signed=True) if known and deviations is not None else None,
-        Number(scale * claim.ours_oracle.mean) if claim.ours_oracle.n else None,
         reference.source,
         reference.evidence + note,
     )
+
+
+def _without_claim(entry: Entry, metric: str, rule: str) -> tuple[Value, ...]:
+    ours = (summarise(entry.scores(metric, which)) for which in (rule, "last", "oracle"))
+    cells = (_mean_and_std(summary.mean, summary.std, 100.0) for summary in ours)
+    return (Code(entry.label), Code(metric), None, *cells, None, None, None, None)
+
+
+def _mean_and_std(mean: float, std: float | None, scale: float) -> Value:
+    if math.isnan(mean):
+        return None
+    return f"{scale * mean:.1f}" + (f" ± {scale * std:.1f}" if std and not math.isnan(std) else "")
 
 
 def _notes(section: Section, rule: str | None) -> Iterator[Block]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from leaderboard.board import Entry, Section
+from leaderboard.memory import once_by_rule
 from leaderboard.statistics import DECIMALS, Comparison, Summary, compare_all, further_seeds, summarise_all
 
 BEATS_NEXT = (
@@ -48,6 +49,7 @@ class Standing:
         return str(self.best) if self.best == self.worst else f"{self.best}-{self.worst}"
 
 
+@once_by_rule
 def standings(section: Section, rule: str) -> tuple[Standing, ...]:
     """All methods of a section, best mean first; superseded ones, then those without scores, at the end."""
     ranking, scores = section.ranking(rule), section.scores(section.headline, rule)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -174,21 +175,33 @@ def read_table(path: Path) -> ResultTable:
     Raises:
         ResultCorruptError: It is not there, not such a table, or larger than any such table.
     """
+    with open_table(path, coded=True) as (file, metadata):
+        wanted = [name for name in file.schema_arrow.names if name not in HEAVY]
+        table = file.read(columns=wanted)
+        columns = {name: _column(name, table.column(name)) for name in wanted}
+    return ResultTable(columns, table.num_rows, metadata)
+
+
+@contextmanager
+def open_table(path: Path, *, coded: bool) -> Iterator[tuple[Any, dict[str, str]]]:
+    """A results table as a ``ParquetFile``, and the file's metadata; ``coded``: texts are read as dictionaries.
+
+    Raises:
+        ResultCorruptError: It is not there, not such a table, or larger than any such table; or what is done with it
+            finds it damaged.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
         texts = [name for name in pq.read_schema(path).names if COLUMNS.get(name, ("", ""))[0] == "string"]
-        with pq.ParquetFile(path, read_dictionary=texts) as file:
+        with pq.ParquetFile(path, read_dictionary=texts if coded else None) as file:
             schema = file.schema_arrow
             metadata = {name.decode(): value.decode() for name, value in (schema.metadata or {}).items()}
             _check(path, file.metadata, metadata, schema.names)
-            wanted = [name for name in schema.names if name not in HEAVY]
-            table = file.read(columns=wanted)
-        columns = {name: _column(name, table.column(name)) for name in wanted}
+            yield file, metadata
     except (OSError, ValueError, pa.ArrowException) as error:
         raise ResultCorruptError(f"cannot read the results table {path}: {error}") from error
-    return ResultTable(columns, table.num_rows, metadata)
 
 
 def _check(path: Path, file: Any, metadata: Mapping[str, str], names: list[str]) -> None:

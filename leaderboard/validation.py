@@ -12,6 +12,7 @@ from benchmark.manifest import Staleness
 from benchmark.record import Record
 from benchmark.registry import METHODS
 from benchmark.rows import Plugins, canonical
+from leaderboard.budget_checks import check_budgets, is_result
 from leaderboard.group_sizes import GroupSizes
 from leaderboard.ranking import LEAST_SEEDS
 from leaderboard.record_checks import check_cell, check_outcome
@@ -62,8 +63,12 @@ def validate(submission: Submission, sizes: Sequence[GroupSizes]) -> list[Proble
         if count:
             text = f"the sizes of its test groups are not known here: counts of {count} records are not checked"
             found.append(Problem("warning", place, text))
-    for check in (_duplicates, _missing_seeds, _versions, _unknown_methods):
+    results = [record for record in submission.records if is_result(record)]
+    found += _missing_seeds(results)
+    for check in (_duplicates, _versions, _unknown_methods):
         found += check(submission.records)
+    for refuses, where, text in check_budgets(submission.records, _section, _place):
+        found.append(Problem("error" if refuses else "warning", where, text))
     found += _unequal_splits(sound)
     return sorted(found, key=lambda problem: (problem.severity != "error",))
 

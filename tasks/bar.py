@@ -10,7 +10,7 @@ import numpy as np
 from benchmark.errors import ConfigError
 from benchmark.task import Recipe, Setting, SplitName
 from tasks.partition import IntArray, cut, mixed, proportionally, shuffled, sizes, stratified
-from tasks.photos import FolderTask, Listing
+from tasks.photos import FolderTask, Listing, note_other_sizes, seed_of
 from tasks.sources.bar import ACTIONS, FOLDER, BarSource, actions
 
 VALIDATION = 0.1
@@ -36,6 +36,7 @@ class Bar(FolderTask):
     rhos = (0.95, 0.99, 1.0)
     splits = ("train", "val_biased", "test")
     headline = "accuracy"
+    parts = ("train", "test")
 
     def listing(self, setting: Setting) -> Listing:
         """All images."""
@@ -60,7 +61,7 @@ class Bar(FolderTask):
         queues = shuffled(conflicting, self.name, "moved", rho)
         moved, left = cut(queues, proportionally(sizes(queues), needed))
         chosen = [train, *moved] if name == "train" else left
-        return mixed(np.concatenate(chosen), self.name, name, setting.seed)
+        return mixed(np.concatenate(chosen), self.name, name, seed_of(name, setting))
 
     def recipe(self, rho: float | None) -> Recipe:
         """Ours; no vanilla recipe is published: Adam from ImageNet weights, batches of 64, 100 epochs, flips."""
@@ -72,6 +73,7 @@ class Bar(FolderTask):
 def _listing(root: Path) -> Listing:
     BarSource().require(root)
     (train, of_train), (test, of_test) = actions(root, "train"), actions(root, "test")
+    note_other_sizes(BarSource(), {f"{FOLDER}/train": train, f"{FOLDER}/test": test})
     part = np.repeat([0, 1], [len(train), len(test)])
     b = np.zeros((len(part), 0), dtype=np.int64)
     return Listing(root / FOLDER, train + test, np.array(of_train + of_test, dtype=np.int64), b, part)

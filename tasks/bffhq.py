@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from benchmark.task import Bias, Recipe, Setting, SplitName
-from tasks.partition import IntArray, mixed
+from tasks.partition import IntArray, mixed, require_groups
 from tasks.photos import FolderParams, FolderTask, Listing, labelled_files
 from tasks.sources.bffhq import FOLDER, TRAIN, BffhqSource
 
@@ -47,8 +47,10 @@ class Bffhq(FolderTask):
     biases = (Bias("gender", 2, (0, 1)),)
     rhos = (0.995,)
     splits = ("train", "val_biased", "test")
+    fixed_train = True
     headline = "conflicting_accuracy"
     Params = BffhqParams
+    parts = PARTS
 
     @classmethod
     def check_rho(cls, rho: float | None) -> str | None:
@@ -64,9 +66,13 @@ class Bffhq(FolderTask):
         del setting
         part = {"train": 0, "val_biased": 1, "test": 2}[name]
         chosen = listing.part == part
-        if name == "test" and self.params.evaluation == "conflicting":
+        conflicting_only = name == "test" and self.params.evaluation == "conflicting"
+        if conflicting_only:
             chosen &= listing.b[:, 0] != listing.y
-        return mixed(np.flatnonzero(chosen), self.name, name)
+        rows = np.flatnonzero(chosen)
+        if name != "val_biased":
+            require_groups(listing.groups(rows), f"{listing.folder}, {name}", 2 if conflicting_only else 4)
+        return mixed(rows, self.name, name)
 
     def recipe(self, rho: float | None) -> Recipe:
         """As DeNetDM trains its target network: Adam, batches of 64, 100 epochs, crops and flips."""
@@ -76,5 +82,6 @@ class Bffhq(FolderTask):
 
 @lru_cache(maxsize=1)
 def _listing(root: Path) -> Listing:
-    BffhqSource().require(root)
-    return labelled_files(root / FOLDER, PARTS, 2)
+    source = BffhqSource()
+    source.require(root)
+    return labelled_files(source, root / FOLDER, PARTS, 2)

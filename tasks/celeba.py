@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from benchmark.task import Bias, Setting, SplitName
-from tasks.partition import IntArray, balanced, stratified
+from tasks.partition import IntArray, balanced, require_groups, stratified
 from tasks.photos import FolderParams, FolderTask, Listing
 from tasks.sources.celeba import FOLDER, IMAGES, faces
 
@@ -48,7 +48,9 @@ class Celeba(FolderTask):
     classes = ("not blond", "blond")
     biases = (Bias("gender", 2, (1, 0)),)
     rhos = ()
+    fixed_train = True
     Params = CelebaParams
+    parts = ("training", "validation", "test")
 
     def listing(self, setting: Setting) -> Listing:
         """All images, in the official order."""
@@ -57,12 +59,15 @@ class Celeba(FolderTask):
     def rows(self, name: SplitName, setting: Setting, listing: Listing) -> IntArray:
         """The official parts, divided as the class says; in the official order, so that training is not copied."""
         if name == "train":
-            return np.flatnonzero(listing.part == 0)
+            train = np.flatnonzero(listing.part == 0)
+            require_groups(listing.groups(train), f"{listing.folder}, official part 0", GROUPS)
+            return train
         reported, held_out = (1, 2) if self.params.evaluation == "bise" else (2, 1)
         part = np.flatnonzero(listing.part == (reported if name == "test" else held_out))
         where = f"{listing.folder}, official part {reported if name == 'test' else held_out}"
         if name == "test":
             if self.params.evaluation == "denetdm":
+                require_groups(listing.groups(part), where, GROUPS)
                 return part
             return balanced(listing.groups(part), where, GROUPS, self.name, name, self.params.evaluation)
         unbiased, validation = stratified(listing.groups(part), (UNBIASED,), self.name, setting.seed)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Annotated
 import numpy as np
 from msgspec import Meta
 
+from benchmark.notes import NOTES
 from benchmark.task import Bias, Recipe, Setting, SplitName
 from tasks.partition import IntArray, balanced, require_groups, stratified
 from tasks.sources.civil_comments import FILE, IDENTITIES, SPLITS, Comments, comments
@@ -19,7 +19,6 @@ from tasks.texts import Corpus, TextParams, TextTask
 UNBIASED = 0.6
 """Share of the official validation part that goes to the unbiased split, as CelebA's; the rest validates."""
 GROUPS = 4
-LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -51,6 +50,7 @@ class CivilComments(TextTask):
     biases = (Bias("identity mentioned", 2, (0, 1)),)
     marks = tuple(Bias(name, 2, (0, 1)) for name in IDENTITIES)
     rhos = ()
+    fixed_train = True
     headline = "worst_group_accuracy"
     Params = CivilCommentsParams
 
@@ -85,5 +85,5 @@ class CivilComments(TextTask):
 def _comments(root: Path) -> Comments:
     found = comments(root)
     if found.left_out:
-        LOG.warning("%s: %d empty comments are left out", root / FILE, found.left_out)
+        NOTES.warning("%s: %d empty comments are left out", root / FILE, found.left_out)
     return found

@@ -86,11 +86,25 @@ class CorruptedCifar10(Task):
 
     def split(self, name: SplitName, setting: Setting) -> Split:
         """Choose the images of a split, give out the corruptions, and corrupt what never was before."""
+        photos = self._photos(setting)
+        index, y, b = self._chosen(name, setting, photos)
+        x = self._pictures(photos).images(b * sum(COUNTS.values()) + (COUNTS["train"] if name == "test" else 0) + index)
+        return Split(x, y, b[:, None])
+
+    def labels(self, name: SplitName, setting: Setting) -> tuple[IntArray, IntArray]:
+        """Of the images of a split; none is corrupted."""
+        _, y, b = self._chosen(name, setting, self._photos(setting))
+        return y, b[:, None]
+
+    def _photos(self, setting: Setting) -> Photos:
+        source = self.params.source
+        return cifar10.photos(setting.root, cifar10.found(setting.root) if source == "auto" else source)
+
+    def _chosen(self, name: SplitName, setting: Setting, photos: Photos) -> tuple[IntArray, IntArray, IntArray]:
+        """Positions of the images in their official part, their classes, and the corruptions they get (N,)."""
         rho, reason = setting.rho, self.check_rho(setting.rho)
         if rho is None or reason is not None:
             raise ConfigError(f"{self.name}: {reason}")
-        source = self.params.source
-        photos = cifar10.photos(setting.root, cifar10.found(setting.root) if source == "auto" else source)
         part: Part = "test" if name == "test" else "train"
         labels = photos.labels(part)
         cap = setting.protocol.max_train if name == "train" else setting.protocol.max_eval
@@ -98,9 +112,7 @@ class CorruptedCifar10(Task):
         y = labels[index]
         biased = name in ("train", "val_biased")
         stream = (self.name, name) if name == "test" else (self.name, name, float(rho), setting.seed)
-        b = corruption_of(y, rho if biased else UNBIASED, *stream)
-        x = self._pictures(photos).images(b * sum(COUNTS.values()) + (COUNTS["train"] if name == "test" else 0) + index)
-        return Split(x, y, b[:, None])
+        return index, y, corruption_of(y, rho if biased else UNBIASED, *stream)
 
     def _pictures(self, photos: Photos) -> ImageCache:
         """All images under all ten corruptions: row ``60000 * corruption + image``, training images first."""

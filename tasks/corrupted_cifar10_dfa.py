@@ -39,6 +39,7 @@ class CorruptedCifar10Dfa(FolderTask):
     biases = (Bias("corruption", 10, tuple(range(10))),)
     rhos = tuple(LEVELS)
     splits = tuple(PARTS)
+    fixed_train = True
     Params = DistributedParams
 
     @classmethod
@@ -67,4 +68,5 @@ class CorruptedCifar10Dfa(FolderTask):
 
 @lru_cache(maxsize=2)
 def _listing(root: Path, rho: float) -> Listing:
-    return labelled_files(root / FOLDER, Cifar10cSource().require_level(root, rho), len(cifar10.CLASSES))
+    source = Cifar10cSource()
+    return labelled_files(source, root / FOLDER, source.require_level(root, rho), len(cifar10.CLASSES))

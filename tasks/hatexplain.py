@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
+from benchmark.notes import NOTES
 from benchmark.task import Bias, Recipe, Setting, SplitName
 from tasks.partition import IntArray, balanced, stratified
 from tasks.sources.hatexplain import FILE, LABELS, Posts, posts
@@ -18,7 +18,6 @@ from tasks.texts import Corpus, TextParams, TextTask, first_copies
 TEST, UNBIASED, VALIDATION = 0.2, 0.2, 0.1
 """Shares of all posts that are the pool of test, of the unbiased split, and of the validation splits."""
 GROUPS = 4
-LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -85,5 +84,5 @@ class HateXplain(TextTask):
 def _posts(root: Path) -> tuple[Posts, IntArray]:
     found = posts(root)
     if found.left_out:
-        LOG.warning("%s: %d empty posts are left out", root / FILE, found.left_out)
+        NOTES.warning("%s: %d empty posts are left out", root / FILE, found.left_out)
     return found, first_copies(found.texts)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import os
 import time
 import zlib
@@ -25,13 +24,13 @@ import numpy.typing as npt
 
 from benchmark.errors import ConfigError
 from benchmark.files import write_atomic
+from benchmark.notes import NOTES
 from tasks.partition import IntArray
 
 ENVIRONMENT = "DEBIAS_BENCH_CACHE"
 CHUNK_BYTES = 8 * 2**20
 """Of the images made by one thread at a time."""
-REPORT_SECONDS = 10
-LOG = logging.getLogger(__name__)
+REPORT_SECONDS = 5
 
 Make = Callable[[IntArray], npt.NDArray[np.uint8]]
 """Makes the images at the given rows (M,): uint8 (M, *shape). Called from several threads at once."""
@@ -115,15 +114,16 @@ class ImageCache:
             write_atomic(self.folder / "about.json", self._described.encode())
         with FileLock(self.folder / "lock"):
             absent = self._absent(rows)  # another process may have made them meanwhile
-            LOG.info("making %d images in %s", len(absent), self.folder)
-            reported, done = time.monotonic(), 0
+            began = reported = time.monotonic()
+            done = 0
             for chunk, images in self._made(absent):
                 with self._explained():
                     self._write(chunk, images)
                 done += len(chunk)
-                if time.monotonic() - reported > REPORT_SECONDS:
-                    LOG.info("%d of %d images made", done, len(absent))
-                    reported = time.monotonic()
+                if (now := time.monotonic()) - reported > REPORT_SECONDS:
+                    left = (now - began) / done * (len(absent) - done)
+                    NOTES.info("%s: %d of %d images made, about %.0f s left", self.folder, done, len(absent), left)
+                    reported = now
 
     def _write(self, rows: IntArray, images: npt.NDArray[np.uint8]) -> None:
         """Store images, then their checksums: a row without one is not there."""

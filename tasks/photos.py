@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -13,10 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmark.errors import ConfigError, DataCorruptError
+from benchmark.notes import NOTES
 from benchmark.task import Backbone, Inputs, Recipe, Setting, Split, SplitName, Task, Work
 from tasks.image_cache import ImageCache
 from tasks.partition import IntArray, capped, grouped
-from tasks.sources.folders import image_names, labels_of
+from tasks.sources.folders import ManualSource, image_names, labels_of
 from tasks.work import macs_of
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -84,6 +85,8 @@ class FolderTask(Task):
     """A task on images in folders. Subclasses list the images, and say which of them make a split."""
 
     Params = FolderParams
+    parts: ClassVar[tuple[str, ...]] = ()
+    """What the owner calls the parts that :attr:`Listing.part` numbers."""
 
     train_size: ClassVar[int]
     """About how many training images there are."""
@@ -98,15 +101,25 @@ class FolderTask(Task):
 
     def split(self, name: SplitName, setting: Setting) -> Split:
         """Choose the images of a split; a protocol's cap keeps the share of every group (y, b)."""
+        listing, rows = self._chosen(name, setting)
+        return Split(self.pictures(listing).images(rows), listing.y[rows], listing.b[rows])
+
+    def labels(self, name: SplitName, setting: Setting) -> tuple[IntArray, IntArray]:
+        """Of the images of a split; none is opened."""
+        listing, rows = self._chosen(name, setting)
+        return listing.y[rows], listing.b[rows]
+
+    def _chosen(self, name: SplitName, setting: Setting) -> tuple[Listing, IntArray]:
         if (reason := self.check_rho(setting.rho)) is not None:
             raise ConfigError(f"{self.name}: {reason}")
         if name not in self.splits:
             raise ConfigError(f"{self.name} has no split {name!r}; it has {', '.join(self.splits)}")
         listing = self.listing(setting)
         rows = self.rows(name, setting, listing)
+        if not len(rows):
+            raise DataCorruptError(f"{listing.folder}: no image is left for {name}; is the data set complete?")
         cap = setting.protocol.max_train if name == "train" else setting.protocol.max_eval
-        rows = capped(rows, listing.groups, cap, self.name, "cap", name, setting.seed)
-        return Split(self.pictures(listing).images(rows), listing.y[rows], listing.b[rows])
+        return listing, capped(rows, listing.groups, cap, self.name, "cap", name, seed_of(name, setting))
 
     def work(self) -> Work | None:
         """Of the training images."""
@@ -140,18 +153,33 @@ class FolderTask(Task):
         )
 
 
-def labelled_files(folder: Path, parts: Sequence[str], values: int) -> Listing:
+def seed_of(name: SplitName, setting: Setting) -> int:
+    """What a split's draws depend on: test is the same for all seeds."""
+    return 0 if name == "test" else setting.seed
+
+
+def note_other_sizes(source: ManualSource, names: Mapping[str, Sequence[str]]) -> None:
+    """Say which folders hold other numbers of images than the published ones: files may be missing."""
+    for problem in source.other_sizes(names):
+        NOTES.warning("%s; `debias-bench data verify %s` says more", problem, source.name)
+
+
+def labelled_files(source: ManualSource, folder: Path, parts: Sequence[str], values: int) -> Listing:
     """The images called ``<id>_<target>_<bias>.png`` in the subfolders ``parts``, part 0, part 1 and so on.
 
     Args:
+        source: Whose files they are.
         folder: Of the data set.
         parts: Its subfolders; their own subfolders are searched too.
         values: How many values target and bias have.
 
     Raises:
-        DataCorruptError: A name is of another form, or has a label out of range.
+        DataCorruptError: A name is of another form, or has a label out of range; or a subfolder holds no image.
     """
     names = [[f"{part}/{name}" for name in image_names(folder / part)] for part in parts]
+    if empty := [part for part, of_part in zip(parts, names, strict=True) if not of_part]:
+        raise DataCorruptError(f"{folder / empty[0]} holds no image; copy it again")
+    note_other_sizes(source, {f"{folder.name}/{part}": of_part for part, of_part in zip(parts, names, strict=True)})
     files = [name for of_part in names for name in of_part]
     labels = np.array([labels_of(name, folder, values, values) for name in files], dtype=np.int64).reshape(-1, 2)
     part = np.repeat(np.arange(len(parts)), [len(of_part) for of_part in names])

@@ -66,6 +66,10 @@ class Corpus:
         """``rows`` (M,) by their (y, b), in the order of these values; only groups that have any."""
         return grouped(np.column_stack([self.y, self.b]), rows)
 
+    def attributes(self, name: SplitName) -> IntArray:
+        """What the texts of a split are counted by (N, attributes)."""
+        return self.b if name in ("train", "unbiased") else self.marks
+
 
 class TextTask(Task):
     """A task on texts. Subclasses read them, and say which of them make a split."""
@@ -88,18 +92,25 @@ class TextTask(Task):
 
         They are in the order of their length, so that a batch of neighbours needs little padding.
         """
+        corpus, rows = self._chosen(name, setting)
+        params: TextParams = self.params
+        tokens = tokenised(self.name, corpus.texts, model_folder(params.backbone), params.max_length)
+        rows = rows[np.argsort(tokens.lengths[rows], kind="stable")]
+        return Split(tokens.padded(rows, params.max_length), corpus.y[rows], corpus.attributes(name)[rows])
+
+    def labels(self, name: SplitName, setting: Setting) -> tuple[IntArray, IntArray]:
+        """Of the texts of a split; nothing is tokenised."""
+        corpus, rows = self._chosen(name, setting)
+        return corpus.y[rows], corpus.attributes(name)[rows]
+
+    def _chosen(self, name: SplitName, setting: Setting) -> tuple[Corpus, IntArray]:
         if (reason := self.check_rho(setting.rho)) is not None:
             raise ConfigError(f"{self.name}: {reason}")
         corpus = self.corpus(setting)
         rows = self.rows(name, setting, corpus)
         cap = setting.protocol.max_train if name == "train" else setting.protocol.max_eval
         seed = () if name == "test" else (setting.seed,)
-        rows = capped(rows, corpus.groups, cap, self.name, "cap", name, *seed)
-        params: TextParams = self.params
-        tokens = tokenised(self.name, corpus.texts, model_folder(params.backbone), params.max_length)
-        rows = rows[np.argsort(tokens.lengths[rows], kind="stable")]
-        b = corpus.b if name in ("train", "unbiased") else corpus.marks
-        return Split(tokens.padded(rows, params.max_length), corpus.y[rows], b[rows])
+        return corpus, capped(rows, corpus.groups, cap, self.name, "cap", name, *seed)
 
     def work(self) -> Work | None:
         """Of the training texts, all as long as they may be."""

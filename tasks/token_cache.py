@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy.typing as npt
 
 from benchmark.errors import ConfigError
 from benchmark.files import write_atomic
+from benchmark.notes import NOTES
 from tasks.image_cache import ENVIRONMENT, cache_root
 from tasks.partition import IntArray
 from tasks.pretrained import tokenizer_digest
@@ -24,7 +24,6 @@ PADDING = -1
 DIGEST_BYTES = 32
 CHUNK = 50_000
 """Texts tokenised at a time."""
-LOG = logging.getLogger(__name__)
 
 Tokens = npt.NDArray[np.int32]
 
@@ -92,7 +91,7 @@ def _read(path: Path, count: int) -> TokenisedTexts | None:
         return None
     content = path.read_bytes()
     if hashlib.sha256(content[DIGEST_BYTES:]).digest() != content[:DIGEST_BYTES]:
-        LOG.warning("%s is damaged; tokenising again", path)
+        NOTES.warning("%s is damaged; tokenising again", path)
         return None
     stored = np.frombuffer(content, dtype="<i4", offset=DIGEST_BYTES)
     return TokenisedTexts(stored[count:], stored[:count])
@@ -104,7 +103,7 @@ def _tokenise(texts: Sequence[str], folder: Path, max_length: int) -> TokenisedT
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     values, lengths = [], []
     for start in range(0, len(texts), CHUNK):
-        LOG.info("tokenising texts %d to %d of %d", start, min(start + CHUNK, len(texts)), len(texts))
+        NOTES.info("tokenising texts %d to %d of %d", start, min(start + CHUNK, len(texts)), len(texts))
         found = tokenizer(list(texts[start : start + CHUNK]), truncation=True, max_length=max_length)["input_ids"]
         lengths += [len(tokens) for tokens in found]
         values.append(np.fromiter((token for tokens in found for token in tokens), dtype=np.int32))

@@ -9,10 +9,11 @@ from typing import ClassVar
 import numpy as np
 
 from benchmark.errors import DataCorruptError
+from benchmark.notes import NOTES
 from benchmark.randomness import numpy_stream
 from benchmark.task import Bias, Setting, SplitName
 from tasks.partition import IntArray, balanced, mixed, stratified
-from tasks.photos import FolderTask, Listing
+from tasks.photos import FolderTask, Listing, seed_of
 from tasks.sources.utkface import FOLDER, Portraits, portraits
 
 ADULT_AGE = 30
@@ -62,7 +63,7 @@ class UtkFaceNatural(FolderTask):
         else:
             seed = () if name == "test" else (setting.seed,)
             chosen = balanced(listing.groups(pool), str(listing.folder), GROUPS, self.name, name, *seed)
-        return mixed(chosen, self.name, name, setting.seed)
+        return mixed(chosen, self.name, name, seed_of(name, setting))
 
     def at_level(self, pool: IntArray, setting: Setting, listing: Listing, name: str) -> IntArray:
         """The images of ``pool`` that make up a biased split: here all."""
@@ -128,4 +129,7 @@ def aligned_and_conflicting(aligned: int, conflicting: int, rho: float) -> tuple
 
 @lru_cache(maxsize=1)
 def _portraits(root: Path) -> Portraits:
-    return portraits(root)
+    faces = portraits(root)
+    if faces.left_out:
+        NOTES.warning("%s: %d files without a race in their name are left out", root / FOLDER, faces.left_out)
+    return faces

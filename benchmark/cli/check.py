@@ -46,7 +46,9 @@ def check_task(
     Deterministic, as biased as asked, no image in two splits. Exits with 1 if it is not.
     """
     from benchmark.conformance.tasks import check_task as check
+    from benchmark.notes import print_notes
 
+    print_notes()
     _report(check(name, rho, parse_params(params), data_root, plugins), as_json)
 
 

@@ -9,6 +9,7 @@ import click
 
 from benchmark.cli.options import data_option, json_option, plugin_option, print_json
 from benchmark.registry import SOURCES
+from benchmark.source import Source
 
 
 @click.group()
@@ -63,17 +64,27 @@ def verify(name: str, data_root: Path, plugins: tuple[Path, ...], as_json: bool)
 @plugin_option
 @json_option
 def status(data_root: Path, plugins: tuple[Path, ...], as_json: bool) -> None:
-    """Say which data sets are in the data folder."""
+    """Say which data sets are in the data folder; `verify` looks into their files."""
     del plugins
-    rows = [
-        {"name": name, "title": source.title, "missing": list(source().missing(data_root)), "licence": source.licence}
-        for name, source in SOURCES.load_all().items()
-    ]
+    sources = SOURCES.load_all()
+    missing = {name: source().missing(data_root) for name, source in sources.items()}
     if as_json:
+        rows = [
+            {"name": name, "title": source.title, "missing": missing[name], "licence": source.licence}
+            for name, source in sources.items()
+        ]
         print_json({"root": str(data_root), "sources": rows})
         return
     from tabulate import tabulate
 
-    table = [[row["name"], "complete" if not row["missing"] else "not here", row["licence"]] for row in rows]
+    table = [[name, _state(source(), missing[name]), source.licence] for name, source in sources.items()]
     click.echo(f"under {data_root}:")
     click.echo(tabulate(table, headers=["source", "state", "licence"]))
+
+
+def _state(source: Source, missing: tuple[str, ...]) -> str:
+    if not missing:
+        return "complete"
+    if len(missing) == len(source.files):
+        return "not here"
+    return f"lacks {missing[0]}" + (f" and {len(missing) - 1} more" if len(missing) > 1 else "")

@@ -8,15 +8,20 @@ from typing import Any
 
 import click
 import numpy as np
+import numpy.typing as npt
 
 from benchmark.cell import as_dict
 from benchmark.cli.options import data_option, json_option, parse_params, plugin_option, print_json, results_option
 from benchmark.config import convert
 from benchmark.errors import ConfigError
+from benchmark.notes import print_notes
 from benchmark.protocol import PROTOCOLS, protocol_named
 from benchmark.registry import METHODS, TASKS
 from benchmark.store import Store
-from benchmark.task import Setting, Split, SplitName, Task, columns_of
+from benchmark.task import Setting, SplitName, Task, columns_of
+
+Labels = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
+"""Targets (N,) and bias attributes (N, biases) of a split."""
 
 
 @click.group()
@@ -45,11 +50,13 @@ def task(
     plugins: tuple[Path, ...],
     as_json: bool,
 ) -> None:
-    """Build task NAME and show, for each split, how many samples there are per (y, b).
+    """Show task NAME and, for each split, how many samples there are per (y, b).
 
-    The picture has aligned samples of the training split on the left and conflicting ones on the right.
+    The picture has aligned samples of the training split on the left and conflicting ones on the right; without one,
+    no image is opened where the counts can be had without.
     """
     del plugins
+    print_notes()
     kind = TASKS.get(name)
     level = rho if rho is not None else next(iter(kind.rhos), None)
     problem = kind.check_rho(level)
@@ -59,7 +66,7 @@ def task(
     resolved = kind.resolve(convert(parse_params(params), kind.Params, f"parameters of {name}"), data_root, budget)
     chosen = kind(resolved)
     setting = Setting(level, seed, budget, data_root)
-    splits = {split: chosen.split(split, setting) for split in kind.splits}
+    splits = {split: chosen.labels(split, setting) for split in kind.splits}
     if picture is not None:
         from benchmark.pictures import contact_sheet
 
@@ -72,7 +79,7 @@ def task(
         click.echo(f"picture: {picture}")
 
 
-def _described(task: Task, rho: float | None, splits: dict[Any, Split]) -> dict[str, Any]:
+def _described(task: Task, rho: float | None, splits: dict[SplitName, Labels]) -> dict[str, Any]:
     return {
         "task": task.name,
         "rho": rho,
@@ -81,43 +88,45 @@ def _described(task: Task, rho: float | None, splits: dict[Any, Split]) -> dict[
         "biases": [{"name": b.name, "values": b.values, "aligned": b.aligned} for b in task.biases],
         "splits": {
             name: {
-                "samples": len(split),
-                "input_shape": list(split.x.shape[1:]),
-                "dtype": str(split.x.dtype),
-                "counts": _counts(task, name, split),
+                "samples": len(labels[0]),
+                "input_shape": list(task.inputs().shape),
+                "counts": _counts(task, name, labels),
             }
-            for name, split in splits.items()
+            for name, labels in splits.items()
         },
     }
 
 
-def _counts(task: Task, name: SplitName, split: Split) -> list[Any]:
+def _counts(task: Task, name: SplitName, labels: Labels) -> list[Any]:
     """Samples per (y, b[, second b, …]) as nested lists; per y where there are no bias labels."""
     shape = (len(task.classes), *(bias.values for bias in columns_of(task, name)))
     table = np.zeros(shape, dtype=np.int64)
-    np.add.at(table, (split.y, *split.b.T), 1)
+    y, b = labels
+    np.add.at(table, (y, *b.T), 1)
     counts: list[Any] = table.tolist()
     return counts
 
 
-def _print(task: Task, rho: float | None, splits: dict[Any, Split]) -> None:
+def _print(task: Task, rho: float | None, splits: dict[SplitName, Labels]) -> None:
     from tabulate import tabulate
 
     click.echo(f"{task.title}: {task.summary}\ntarget: {task.target}; parameters: {as_dict(task.params)}")
     rows = []
-    for name, split in splits.items():
-        b = (split.b.max(1, keepdims=True) if task.marks else split.b).T
-        aligned = [np.array(bias.aligned)[split.y] == column for bias, column in zip(task.biases, b, strict=True)]
+    for name, (y, b) in splits.items():
+        columns = (b.max(1, keepdims=True) if task.marks else b).T
+        aligned = [np.array(bias.aligned)[y] == column for bias, column in zip(task.biases, columns, strict=True)]
         share = " / ".join(f"{column.mean():.4f}" for column in aligned)
-        rows.append([name, len(split), "x".join(map(str, split.x.shape[1:])), share])
+        rows.append([name, len(y), "x".join(map(str, task.inputs().shape)), share])
     names = " / ".join(bias.name for bias in task.biases) or "bias"
     click.echo(tabulate(rows, headers=["split", "samples", "input", f"aligned share ({names})"], disable_numparse=True))
-    if len(task.biases) == 1:
-        train = np.array(_counts(task, "train", splits["train"]))
-        level = "at its natural level" if rho is None else f"at rho {rho:g}"
-        click.echo(f"\ntraining samples {level}, y by row, b by column:")
-        table = [[name, *row] for name, row in zip(task.classes, train.tolist(), strict=True)]
-        click.echo(tabulate(table, headers=["", *range(train.shape[1])]))
+    if len(task.biases) > 1:
+        return
+    train = np.array(_counts(task, "train", splits["train"])).reshape(len(task.classes), -1)
+    level = "at its natural level" if rho is None else f"at rho {rho:g}"
+    how = ", y by row, b by column" if task.biases else " of each class; there are no bias labels"
+    click.echo(f"\ntraining samples {level}{how}:")
+    table = [[name, *row] for name, row in zip(task.classes, train.tolist(), strict=True)]
+    click.echo(tabulate(table, headers=["", *range(train.shape[1])] if task.biases else []))
 
 
 @show.command()

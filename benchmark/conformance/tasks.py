@@ -15,6 +15,7 @@ import torch
 from benchmark.config import convert
 from benchmark.conformance import Finding, NonConformance, require, run_checks
 from benchmark.data import Data
+from benchmark.errors import ConfigError
 from benchmark.metrics import METRICS
 from benchmark.network import build_network
 from benchmark.protocol import PROTOCOLS
@@ -40,10 +41,12 @@ def check_task(
     Raises:
         UnknownNameError: There is no such task.
         PluginError: It cannot be loaded.
-        ConfigError: Parameters that it does not have.
+        ConfigError: Parameters or a level that it does not have.
     """
     kind = TASKS.get(name)
     level = rho if rho is not None else next(iter(kind.rhos), None)
+    if (reason := kind.check_rho(level)) is not None:
+        raise ConfigError(f"task {name}: {reason}")
     resolved = kind.resolve(convert(params, kind.Params, f"parameters of {name}"), root, PROTOCOL)
     checks = _Checks(kind(resolved), level, root, plugins)
     yield from run_checks(
@@ -116,7 +119,8 @@ class _Checks:
             require(_equal(self._split(name), self._build(name, 0)), f"{name} differs between two builds")
 
     def seeds(self) -> None:
-        require(not _equal(self._split("train"), self._split("train", 1)), "train is the same for seeds 0 and 1")
+        if not self.task.fixed_train:
+            require(not _equal(self._split("train"), self._split("train", 1)), "train is the same for seeds 0 and 1")
         require(_equal(self._split("test"), self._split("test", 1)), "test differs between seeds 0 and 1")
 
     def biased(self) -> None:

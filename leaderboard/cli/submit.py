@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
-from benchmark.cell import Cell
 from benchmark.cli.options import data_option, json_option, plugin_option, print_json, results_option
 from benchmark.errors import ConfigError, ResultCorruptError, UnknownNameError
 from benchmark.manifest import read_manifests
@@ -48,15 +48,15 @@ def submit_results(
 ) -> None:
     """Pack records of a results folder into one file for others, and check it as `validate` does.
 
-    Failed cells are packed too. Host names and tracebacks are left out.
+    Failed cells and the trials of tunings are packed too. Host names and tracebacks are left out.
     """
     del plugins
     store = Store(results)
-    wanted = _cells_of(store, sweeps) if sweeps else None
+    wanted = _wanted(store, sweeps) if sweeps else None
     records = [
         record
-        for record in _records(store)
-        if (wanted is None or record.key in wanted)
+        for record in _with_notes(_records(store), store)
+        if (wanted is None or wanted(record))
         and (not methods or record.cell.method in methods)
         and (not tasks or record.cell.task in tasks)
     ]
@@ -147,9 +147,26 @@ def _records(store: Store) -> Iterator[Record]:
             click.echo(f"warning: {error}", err=True)
 
 
-def _cells_of(store: Store, names: Sequence[str]) -> dict[str, Cell]:
+def _with_notes(records: Iterable[Record], store: Store) -> Iterator[Record]:
+    """Records that say what their parameters rest on by now: they may be older than the tuning that chose them."""
+    notes = {cell.key: cell.tuning for manifest in read_manifests(store) for cell in manifest.tuned(store)}
+    for record in records:
+        note = notes.get(record.key, record.cell.tuning)
+        yield replace(record, cell=replace(record.cell, tuning=note))
+
+
+def _wanted(store: Store, names: Sequence[str]) -> Callable[[Record], bool]:
+    """Whether a record belongs to some sweeps: their cells, and all trials of their tunings."""
     manifests = {manifest.name: manifest for manifest in read_manifests(store)}
     for name in names:
         if name not in manifests:
             raise UnknownNameError("sweep", name, manifests)
-    return {cell.key: cell for name in names for cell in manifests[name].cells}
+    tuned = [cell for name in names for cell in manifests[name].tuned(store)]
+    keys = {cell.key for cell in (*tuned, *(cell for name in names for cell in manifests[name].cells))}
+    studies = {cell.tuning.study for cell in tuned if cell.tuning is not None}
+
+    def wanted(record: Record) -> bool:
+        note = record.cell.tuning
+        return record.key in keys or (note is not None and note.purpose == "trial" and note.study in studies)
+
+    return wanted

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from benchmark.selection import RULES
 from leaderboard.board import Entry, Section
-from leaderboard.page.values import entry_ids, number, parsed
-from leaderboard.table import Row
+from leaderboard.page.values import entry_ids, numbers, parsed
+from leaderboard.table import Row, Rows
 
 CELL = (
     "key",
@@ -45,40 +46,42 @@ def chunks_of(section: Section) -> list[dict[str, Entry]]:
 
 
 def cells_part(section: Section, entries: Mapping[str, Entry]) -> dict[str, Any]:
-    """Each cell of some entries; environments, which are mostly the same, once."""
-    environments: dict[str, int] = {}
-    found: dict[str, dict[int, dict[str, Any]]] = {name: {} for name in entries}
-    rows = [(name, seed, row) for name, entry in entries.items() for seed, row in sorted(entry.cells.items())]
-    for (name, seed, _), cell in zip(rows, _columns([row for *_, row in rows], (*CELL, "environment")), strict=True):
-        cell["environment"] = environments.setdefault(cell.get("environment") or "{}", len(environments))
-        found[name][seed] = {**cell, "rules": {}}
-    for name, rule, seed, choice in _choices(section, entries):
-        found[name][seed]["rules"][rule] = choice
-    return {"environments": [parsed(text) for text in environments], "cells": found}
+    """Each cell of some entries.
+
+    Returns:
+        ``cells``: for each entry and seed the values of ``columns``, then by selection rule those of ``choice``, what
+        the rule chose. ``environments``, which are mostly the same, are kept once; cells have their position.
+    """
+    environments: dict[str | None, int] = {}
+    found: dict[str, dict[int, list[Any]]] = {name: {} for name in entries}
+    owners = [(name, seed) for name, entry in entries.items() for seed in sorted(entry.cells)]
+    rows = [entries[name].cells[seed] for name, seed in owners]
+    for (name, seed), *values, environment in zip(owners, *_columns(rows, (*CELL, "environment")), strict=True):
+        found[name][seed] = [*values, environments.setdefault(environment, len(environments)), {}]
+    for rule in RULES:
+        owners = [(name, seed) for name, entry in entries.items() for seed in entry.by_rule.get(rule, ())]
+        rows = [entries[name].by_rule[rule][seed] for name, seed in owners]
+        candidates, infos = _columns(rows, ("candidate", "info"))
+        scores, sparsities = (_rounded(rows, name) for name in (section.headline, "sparsity"))
+        for (name, seed), *chosen in zip(owners, candidates, map(parsed, infos), scores, sparsities, strict=True):
+            found[name][seed][-1][rule] = chosen
+    return {
+        "environments": [parsed(text) for text in environments],
+        "columns": (*CELL, "environment", "rules"),
+        "choice": ("candidate", "info", "score", "sparsity"),
+        "cells": found,
+    }
 
 
-def _choices(section: Section, entries: Mapping[str, Entry]) -> Iterator[tuple[str, str, int, dict[str, Any]]]:
-    """What each rule chose in each cell: (entry, rule, seed, choice)."""
-    rows = [
-        (name, rule, seed, row)
-        for name, entry in entries.items()
-        for rule, cells in entry.by_rule.items()
-        for seed, row in cells.items()
-    ]
-    columns = _columns([row for *_, row in rows], ("candidate", "info", section.headline, "sparsity"))
-    for (name, rule, seed, _), chosen in zip(rows, columns, strict=True):
-        choice = {
-            "candidate": chosen.get("candidate"),
-            "info": parsed(chosen.get("info")),
-            "score": number(chosen.get(section.headline)),
-            "sparsity": number(chosen.get("sparsity")),
-        }
-        yield name, rule, seed, choice
+def _columns(rows: Sequence[Row], names: tuple[str, ...]) -> list[list[Any]]:
+    """The values of some rows, by column."""
+    places = _places(rows)
+    return [rows[0].table.take(name, places) if rows else [] for name in names]
 
 
-def _columns(rows: list[Row], names: tuple[str, ...]) -> Iterator[dict[str, Any]]:
-    """The values of each row that are not null, by column."""
-    places = np.array([row.index for row in rows], dtype=np.int64)
-    columns = [rows[0].table.take(name, places) for name in names] if rows else []
-    for values in zip(*columns, strict=True):
-        yield {name: value for name, value in zip(names, values, strict=True) if value is not None}
+def _rounded(rows: Sequence[Row], name: str) -> list[float | None]:
+    return numbers(rows[0].table.numbers(name, _places(rows))) if rows else []
+
+
+def _places(rows: Sequence[Row]) -> Rows:
+    return np.array([row.index for row in rows], dtype=np.int64)

@@ -11,6 +11,7 @@ from benchmark.metrics import METRICS
 from benchmark.selection import RULES
 from leaderboard.board import Entry, Section
 from leaderboard.page.diagnostics import diagnostics_of
+from leaderboard.page.gamma import gammas_of
 from leaderboard.page.reproduce import reproduce
 from leaderboard.page.values import entry_ids, half_width, half_widths, mean, number, numbers, parsed
 from leaderboard.published import claims, departures
@@ -72,6 +73,7 @@ def _rule(
     lost = section.scores(section.headline, "oracle") - section.scores(section.headline, rule)
     found["oracleGap"] = numbers(summarise_all(lost).mean)
     found["info"] = _info(entries, rule)
+    found["gammas"] = gammas_of(section, rule)
     found["claims"] = _claims(section, rule, references, published)
     if RULES[rule].rankable:
         ranking = section.ranking(rule)
@@ -130,9 +132,15 @@ def _info(entries: Sequence[Entry], rule: str) -> dict[str, Any]:
 
 def _costs(entry: Entry) -> dict[str, float | None]:
     """Means over the finished cells; times only of those that ran in one go, since others recorded only their end."""
-    done = [row for row in entry.cells.values() if row["status"] == "done"]
-    whole = [row for row in done if not row["resumed"]]
-    return {cost: mean(row[cost] for row in (whole if cost == "train_seconds" else done)) for cost in COSTS}
+    rows = [entry.cells[seed] for seed in sorted({seed for cells in entry.by_rule.values() for seed in cells})]
+    done = np.array([row.index for row in rows], dtype=np.int64)
+    found: dict[str, float | None] = {}
+    for cost in COSTS if rows else ():
+        values = rows[0].table.numbers(cost, done)
+        if cost == "train_seconds":
+            values = values[rows[0].table.numbers("resumed", done) != 1]
+        found[cost] = mean(values.tolist())
+    return found
 
 
 def _notes(entry: Entry) -> list[str]:

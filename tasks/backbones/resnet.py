@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -58,8 +59,14 @@ def resnet18(
     return _network(layers, 512, classes, bottleneck)
 
 
-def resnet20(inputs: Inputs, classes: int) -> Network:
-    """ResNet-20 for small images (He et al., 2016, section 4.2): weightless shortcuts, 64 features."""
+def resnet20(inputs: Inputs, classes: int, bottleneck: int | None = None) -> Network:
+    """ResNet-20 for small images (He et al., 2016, section 4.2): weightless shortcuts, 64 features.
+
+    Args:
+        inputs: Images.
+        classes: Number of logits.
+        bottleneck: Width of a further linear layer that ends the encoder.
+    """
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     layers.update(conv1=_conv3x3(inputs.shape[0], 16), bn1=nn.BatchNorm2d(16), relu1=nn.ReLU())
     channels = 16
@@ -73,7 +80,7 @@ def resnet20(inputs: Inputs, classes: int) -> Network:
             blocks.append(Residual(body, _padded(channels, width, stride), nn.ReLU()))
             channels = width
         layers[f"layer{stage}"] = nn.Sequential(*blocks)
-    network = _network(layers, channels, classes, None)
+    network = _network(layers, channels, classes, bottleneck)
     nn.init.kaiming_normal_(network.classifier.weight)
     return network
 
@@ -124,11 +131,12 @@ def _imagenet_state() -> dict[str, torch.Tensor]:
     weights = ResNet18_Weights.IMAGENET1K_V1
     try:
         return dict(weights.get_state_dict(progress=False, check_hash=True, weights_only=True))
-    except OSError as error:
+    except (OSError, RuntimeError, HTTPException) as error:  # no network; a wrong checksum; cut off
         folder = Path(torch.hub.get_dir()) / "checkpoints"
         raise DataMissingError(
-            f"ImageNet weights of ResNet-18 could not be fetched ({error}); "
-            f"put {weights.url} into {folder}, or give the path of a copy as the backbone's option 'weights'"
+            f"ImageNet weights of ResNet-18 could not be fetched ({error}); put {weights.url} into {folder}, or give "
+            "as the task's parameter 'weights' the path of a copy, or none to start at random; the backbone "
+            "efficientnet_lite0 has weights that need no download"
         ) from error
 
 

@@ -29,7 +29,7 @@ def actions(root: Path, part: str) -> tuple[list[str], list[int]]:
     """The images of ``train`` or ``test``, relative to BAR's folder, and their actions.
 
     Raises:
-        DataCorruptError: A file is not called ``<action>_<number>``.
+        DataCorruptError: A file is not called ``<action>_<number>``, or an action has no image.
     """
     files, labels = [], []
     for name in image_names(root / FOLDER / part):
@@ -41,4 +41,6 @@ def actions(root: Path, part: str) -> tuple[list[str], list[int]]:
             )
         files.append(f"{part}/{name}")
         labels.append(ACTIONS.index(match[1]))
+    if lacking := [action for number, action in enumerate(ACTIONS) if number not in labels]:
+        raise DataCorruptError(f"{root / FOLDER / part} has no image of {', '.join(lacking)}; copy it again")
     return files, labels

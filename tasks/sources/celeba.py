@@ -73,22 +73,30 @@ def faces(root: Path, attributes: Sequence[str]) -> Faces:
     if odd := next((row for row in rows if len(row) != len(columns) + 1), None):
         raise DataCorruptError(f"{table}: image {odd[0]} has {len(odd) - 1} attributes, expected {len(columns)}")
     places = [columns.index(name) + 1 for name in attributes]
-    values = _values(table, [[row[place] for place in places] for row in rows], (-1, 1))
+    values = _values(table, 3, [[row[place] for place in places] for row in rows], (-1, 1))
     files = [row[0] for row in rows]
     return Faces(files, (values + 1) // 2, _partition(root / FOLDER / PARTITION, files))
 
 
 def _partition(path: Path, files: Sequence[str]) -> IntArray:
     rows = [line.split() for line in path.read_text().splitlines() if line.strip()]
-    if odd := next((row for row in rows if len(row) != 2), None):
-        raise DataCorruptError(f"{path}: expected an image and a number in each line, got {' '.join(odd)!r}")
+    if odd := next(((line, row) for line, row in enumerate(rows, start=1) if len(row) != 2), None):
+        raise DataCorruptError(
+            f"{path}, line {odd[0]}: expected an image and a number in each line, got {' '.join(odd[1])!r}"
+        )
     if [row[0] for row in rows] != list(files):
         raise DataCorruptError(f"{path} does not list the images of {ATTRIBUTES} in their order; copy both again")
-    return _values(path, [row[1] for row in rows], (0, 1, 2))
+    return _values(path, 1, [row[1:] for row in rows], (0, 1, 2))[:, 0]
 
 
-def _values(path: Path, texts: Sequence[str] | Sequence[Sequence[str]], allowed: tuple[int, ...]) -> IntArray:
+def _values(path: Path, first_line: int, texts: Sequence[Sequence[str]], allowed: tuple[int, ...]) -> IntArray:
+    """Whole numbers of a table's rows, the first of which is ``first_line`` of its file."""
     strings: npt.NDArray[np.str_] = np.array(texts)
-    if wrong := sorted(set(np.unique(strings).tolist()) - {str(value) for value in allowed}):
-        raise DataCorruptError(f"{path} has the value {wrong[0]!r}; expected one of {', '.join(map(str, allowed))}")
+    wrong = np.argwhere(~np.isin(strings, [str(value) for value in allowed]))
+    if len(wrong):
+        row, column = wrong[0]
+        raise DataCorruptError(
+            f"{path}, line {first_line + row}, has the value {strings[row, column].item()!r}; "
+            f"expected one of {', '.join(map(str, allowed))}"
+        )
     return strings.astype(np.int64)

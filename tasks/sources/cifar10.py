@@ -7,6 +7,8 @@ with lossy JPEG ones; the latter count as a layout of their own, so that they ar
 from __future__ import annotations
 
 import hashlib
+import tarfile
+import tempfile
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
@@ -16,10 +18,13 @@ import numpy as np
 from benchmark.errors import ConfigError, DataCorruptError
 from benchmark.source import Progress, Source
 from tasks.sources.cifar10_layouts import BATCHES, COUNTS, BinaryBatches, Parquet, Photos, PickledBatches
+from tasks.sources.download import DownloadError, download, download_from_hub
 
 Layout = Literal["torchvision", "binary", "parquet", "parquet_jpeg"]
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 FOLDERS = {"torchvision": "cifar-10-batches-py", "binary": "cifar-10-batches-bin", "parquet": "cifar10/plain_text"}
+HUB = "uoft-cs/cifar10"
+"""The data set on the Hugging Face Hub."""
 _NAMES = [name for names in BATCHES.values() for name in names]
 _FILES = {
     "torchvision": tuple(f"{FOLDERS['torchvision']}/{name}" for name in _NAMES),
@@ -50,18 +55,39 @@ class Cifar10Source(Source):
         return min(started, key=len) if started else self.files
 
     def fetch(self, root: Path, report: Progress) -> None:
-        """Download torchvision's archive, check it and unpack it."""
+        """Download torchvision's archive and unpack it; where that fails, the parquet files of the Hugging Face Hub."""
         if not (missing := self.missing(root)):
-            return
-        from torchvision.datasets import CIFAR10
-        from torchvision.datasets.utils import download_and_extract_archive
+            return None
+        failures = []
+        for way in (self._fetch_archive, self._fetch_parquet):
+            try:
+                way(root, report)
+            except DownloadError as error:
+                failures.append(str(error))
+            else:
+                return report(self.title, 1, 1)
+        raise self.missing_error(root, missing, f"Download failed ({'; '.join(failures)})")
 
-        report(self.title, 0, 1)
-        try:
-            download_and_extract_archive(CIFAR10.url, str(root), md5=CIFAR10.tgz_md5, remove_finished=True)
-        except (OSError, RuntimeError) as error:  # no network; the checksum does not match
-            raise self.missing_error(root, missing, f"Download failed ({error})") from error
-        report(self.title, 1, 1)
+    def _fetch_archive(self, root: Path, report: Progress) -> None:
+        from torchvision.datasets import CIFAR10
+
+        archive = root / Path(CIFAR10.url).name
+        download(CIFAR10.url, archive, CIFAR10.tgz_md5, lambda percent: report(archive.name, percent, 100))
+        folder = root / FOLDERS["torchvision"]
+        folder.mkdir(exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=root, prefix=".unpacked-") as unpacked:
+            with tarfile.open(archive) as file:
+                file.extractall(unpacked, filter="data")
+            for name in _NAMES:  # whole files only, wherever one is interrupted
+                (Path(unpacked) / folder.name / name).replace(folder / name)
+        archive.unlink()
+
+    def _fetch_parquet(self, root: Path, report: Progress) -> None:
+        folder = Path(FOLDERS["parquet"])
+        for part in COUNTS:
+            name = f"{folder.name}/{part}-00000-of-00001.parquet"
+            report(name, 0, 1)
+            download_from_hub(HUB, name, root / folder.parent)
 
     def verify(self, root: Path) -> tuple[str, ...]:
         """Missing files; pickles that are not the published ones; otherwise images or labels that cannot be right."""

@@ -142,7 +142,8 @@ def _checked(path: Path, rows: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     if rows.shape != (BATCH, 3073) or rows.dtype != np.uint8:
         raise DataCorruptError(f"{path} holds {rows.dtype} {rows.shape}, expected uint8 {(BATCH, 3073)}. {AGAIN}")
     if rows[:, 0].max() > 9:
-        raise DataCorruptError(f"{path} has label {rows[:, 0].max()}, CIFAR-10 has 0 to 9. {AGAIN}")
+        row = int(rows[:, 0].argmax())
+        raise DataCorruptError(f"{path}: image {row} has label {rows[row, 0]}, CIFAR-10 has 0 to 9. {AGAIN}")
     return rows
 
 
@@ -157,9 +158,10 @@ class Parquet(Photos):
     def labels(self, part: Part) -> IntArray:
         """Classes (N,)."""
         labels = self._table(part)["label"].to_numpy().astype(np.int64)
-        if labels.min() < 0 or labels.max() > 9:
+        wrong = np.flatnonzero((labels < 0) | (labels > 9))
+        if len(wrong):
             raise DataCorruptError(
-                f"{self._folder}: {part} labels from {labels.min()} to {labels.max()}, CIFAR-10 has 0 to 9. {AGAIN}"
+                f"{self._folder}: {part} image {wrong[0]} has label {labels[wrong[0]]}, CIFAR-10 has 0 to 9. {AGAIN}"
             )
         return cast(IntArray, labels)
 

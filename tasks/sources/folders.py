@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -22,8 +22,8 @@ class ManualSource(Source):
     """The folders of images, and how many the published data set has in each, if it has one size."""
 
     def missing(self, root: Path) -> tuple[str, ...]:
-        """Which folders and files are not there."""
-        return tuple(name for name in self.files if not (root / name).exists())
+        """Which folders and files are not there, or are empty."""
+        return tuple(name for name in self.files if not _holds_something(root / name))
 
     def fetch(self, root: Path, report: Progress) -> None:
         """There is nothing to fetch from: say what a person has to do."""
@@ -36,13 +36,23 @@ class ManualSource(Source):
             return tuple(f"{name} is missing" for name in missing)
         return tuple(self._problems(root))
 
+    def other_sizes(self, names: Mapping[str, Sequence[str]]) -> Iterator[str]:
+        """Which folders have other numbers of images than the published ones.
+
+        Args:
+            names: The images in each of some folders.
+        """
+        published = dict(self.sizes)
+        for folder, found in names.items():
+            if (size := published.get(folder)) is not None and len(found) != size:
+                yield f"{folder} has {len(found):,} images, the published data set {size:,}"
+
     def _problems(self, root: Path) -> Iterator[str]:
         from PIL import Image
 
-        for folder, size in self.sizes:
+        for folder, _ in self.sizes:
             names = image_names(root / folder)
-            if size is not None and len(names) != size:
-                yield f"{folder} has {len(names):,} images, the published data set {size:,}"
+            yield from self.other_sizes({folder: names})
             for name in names:
                 path = root / folder / name
                 try:
@@ -50,6 +60,10 @@ class ManualSource(Source):
                         image.load()
                 except (OSError, SyntaxError, ValueError) as error:
                     yield f"{path} cannot be read as an image: {error}"
+
+
+def _holds_something(path: Path) -> bool:
+    return any(path.iterdir()) if path.is_dir() else path.is_file() and path.stat().st_size > 0
 
 
 def image_names(folder: Path) -> list[str]:

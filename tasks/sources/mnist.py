@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import hashlib
 import importlib.resources
-import tempfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ import numpy.typing as npt
 from benchmark.errors import DataCorruptError
 from benchmark.files import write_atomic
 from benchmark.source import Progress, Source
+from tasks.sources.download import DownloadError, download
 
 Part = Literal["train", "t10k"]
 SIDE = 28
@@ -78,29 +78,28 @@ class MnistSource(Source):
         return tuple(name for name in self.files if _stored(root / name) is None)
 
     def fetch(self, root: Path, report: Progress) -> None:
-        """Download the missing files from torchvision's mirrors."""
+        """Download the missing files from the mirrors that torchvision knows."""
         missing = self.missing(root)
         for done, name in enumerate(missing):
             report(name, done, len(missing))
-            write_atomic(root / name, self._download(root, Path(name).name, missing[done:]))
+            write_atomic(root / name, self._download(root / name, root, missing[done:]))
         report(self.title, len(missing), len(missing))
 
-    def _download(self, root: Path, name: str, missing: tuple[str, ...]) -> bytes:
+    def _download(self, path: Path, root: Path, missing: tuple[str, ...]) -> bytes:
         """The uncompressed content of one file, from the first mirror that has it whole."""
         from torchvision.datasets import MNIST
-        from torchvision.datasets.utils import download_url
 
-        archive, md5 = next((file, md5) for file, md5 in MNIST.resources if file == f"{name}.gz")
-        failures = []
+        archive, md5 = next((file, md5) for file, md5 in MNIST.resources if file == f"{path.name}.gz")
+        fetched, failures = path.with_name(archive), []
         for mirror in MNIST.mirrors:
-            with tempfile.TemporaryDirectory(prefix="debias-bench-") as folder:
-                try:
-                    download_url(mirror + archive, folder, archive, md5)
-                except (OSError, RuntimeError) as error:  # no network; torchvision's checksum does not match
-                    failures.append(f"{mirror + archive}: {error}")
-                    continue
-                content = _content(Path(folder) / archive)
-            if problem := _checksum_problem(name, content):
+            try:
+                download(mirror + archive, fetched, md5)
+            except DownloadError as error:
+                failures.append(str(error))
+                continue
+            content = _content(fetched)
+            fetched.unlink()
+            if problem := _checksum_problem(path.name, content):
                 raise DataCorruptError(f"downloaded from {mirror}: {problem}")
             return content
         raise self.missing_error(root, missing, f"Download failed ({'; '.join(failures)})")
@@ -141,7 +140,8 @@ def complete(root: Path, part: Part) -> Digits:
     labels_path = root / FOLDER / f"{part}-labels-idx1-ubyte"
     labels = _read_idx(labels_path, (COUNTS[part],)).astype(np.int64)
     if labels.max() > 9:
-        raise DataCorruptError(f"{labels_path} has label {labels.max()}, MNIST has 0 to 9. {AGAIN}")
+        row = int(labels.argmax())
+        raise DataCorruptError(f"{labels_path}: image {row} has label {labels[row]}, MNIST has 0 to 9. {AGAIN}")
     return Digits(images, labels)
 
 

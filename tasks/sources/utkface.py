@@ -34,7 +34,7 @@ class UtkFaceSource(ManualSource):
 
 @dataclass(frozen=True)
 class Portraits:
-    """What the names of UTKFace's files say; files without a race (there are three in all of UTKFace) are left out.
+    """What the names of UTKFace's files say.
 
     Attributes:
         files: Names, sorted.
@@ -42,6 +42,7 @@ class Portraits:
         gender: 0 male, 1 female (N,).
         race: 0 White, 1 Black, 2 Asian, 3 Indian, 4 other (N,).
         copy_of: The first file with the same content, as a position in ``files`` (N,); itself where there is no other.
+        left_out: Files without a race in their name; there are three in all of UTKFace.
     """
 
     files: tuple[str, ...]
@@ -49,10 +50,11 @@ class Portraits:
     gender: IntArray
     race: IntArray
     copy_of: IntArray
+    left_out: int
 
 
 def portraits(root: Path) -> Portraits:
-    """Read the names, and compare the contents of all files.
+    """Read the names, and compare the contents of all files; those without a race are left out.
 
     Raises:
         DataMissingError: There is no UTKFace under ``root``.
@@ -60,10 +62,11 @@ def portraits(root: Path) -> Portraits:
     """
     UtkFaceSource().require(root)
     folder = root / FOLDER
-    files, labels = [], []
+    files, labels, left_out = [], [], 0
     for name in image_names(folder):
         fields = name.rsplit("/", 1)[-1].split("_")
         if len(fields) == 3:
+            left_out += 1
             continue
         if len(fields) != 4 or not all(field.isdecimal() for field in fields[:3]):
             raise DataCorruptError(
@@ -77,8 +80,10 @@ def portraits(root: Path) -> Portraits:
             )
         files.append(name)
         labels.append((age, gender, race))
+    if not files:
+        raise DataCorruptError(f"{folder} holds no face called <age>_<gender>_<race>_<time>.jpg; copy it again")
     first: dict[bytes, int] = {}
     digests = [hashlib.blake2b((folder / name).read_bytes(), digest_size=16).digest() for name in files]
     copy_of = np.array([first.setdefault(digest, place) for place, digest in enumerate(digests)], dtype=np.int64)
     table = np.array(labels, dtype=np.int64).reshape(-1, 3)
-    return Portraits(tuple(files), table[:, 0], table[:, 1], table[:, 2], copy_of)
+    return Portraits(tuple(files), table[:, 0], table[:, 1], table[:, 2], copy_of, left_out)

@@ -90,8 +90,13 @@ def test_a_section_says_who_beats_whom_and_what_was_published(lab) -> None:
     difference = 0.9 * (np.array(A) - np.array(B))
     predictive = stats.t(3, difference.mean(), difference.std(ddof=1) * math.sqrt(1 + 1 / 4))
     assert first["beats next, %"] == f"{100 * predictive.sf(0):.0f}"
-    (claim,) = table_named(blocks, "published_colored_mnist_0.95")
-    assert claim["published"] == "60.0 ± 2.0 std"
+    claim, without = table_named(blocks, "published_colored_mnist_0.95")
+    assert claim["published"] == "60.0 ± 2.0"
+    scores = 0.1 + 0.9 * np.array([A, B])
+    expected = [f"{100 * s.mean():.1f} ± {100 * s.std(ddof=1):.1f}" for s in scores]
+    assert [without["ours, unbiased_val"], claim["ours, unbiased_val"]] == expected
+    assert [claim["oracle"], claim["last"]] == expected[1:] * 2
+    assert (without["method"], without["published"], without["source"]) == ("a", "-", "-")
     assert claim["difference"] == "+8.5"
     assert claim["in published std"] == "+4.2"
     assert (claim["source"], claim["evidence"]) == ("a paper", "text")

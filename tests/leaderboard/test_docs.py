@@ -69,3 +69,13 @@ def test_the_readme_shows_the_overview_of_what_is_published() -> None:
     shown = re.search(r"<!-- the table of leaderboard/published/README.md -->\n(.+?)<!-- end", readme, re.DOTALL)
     assert shown is not None
     assert shown[1] in (ROOT / "leaderboard" / "published" / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_numbers_beside_those_of_papers_are_what_is_published() -> None:
+    shown = re.search(r"<!-- the tables of leaderboard/published/LEADERBOARD.md -->\n(.+?)<!-- end", PAGE, re.DOTALL)
+    assert shown is not None
+    board = (ROOT / "leaderboard" / "published" / "LEADERBOARD.md").read_text(encoding="utf-8")
+    tables = re.findall(r"^(colored_mnist.+|multi_color_mnist.+):\n\n((?:\|.*\n)+)", shown[1], re.MULTILINE)
+    assert tables
+    for heading, table in tables:
+        assert table in board.split(f"### {heading}\n")[1].split("\n### ")[0]

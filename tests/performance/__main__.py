@@ -12,7 +12,7 @@ import sys
 
 from tests.performance.measure import FIGURES, NotHereError, committed, document, kept_table, table, take, write_results
 
-MODULES = ("prompt", "cells", "steps", "bounds", "transcriptions", "shapes", "growth")
+MODULES = ("prompt", "cells", "steps", "bounds", "transcriptions", "shapes", "growth", "published")
 
 
 def register() -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from email.message import Message
+from io import BytesIO
 from pathlib import Path
+from urllib.error import URLError
 
 import pytest
 import torch
@@ -15,6 +18,7 @@ from benchmark.layers import ChannelMap
 from benchmark.network import Network, build_network
 from benchmark.task import Backbone, Inputs
 from tasks.backbones.convnet import simple_convnet
+from tasks.backbones.efficientnet import efficientnet_lite0
 from tasks.backbones.mlp import mlp
 from tasks.backbones.resnet import resnet18, resnet20
 
@@ -150,6 +154,30 @@ def test_resnet18_says_where_weights_are_missing_and_which_do_not_fit(tmp_path: 
         resnet18(Inputs((1, 28, 28)), 10)
 
 
+class Answer(BytesIO):
+    """What a server sends for the weights."""
+
+    def info(self) -> Message:
+        return Message()
+
+
+@pytest.mark.parametrize("failure", ["no network", "other file"])
+def test_a_failed_download_of_weights_says_what_to_do(
+    failure: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def urlopen(*_: object, **__: object) -> Answer:
+        if failure == "no network":
+            raise URLError("Name or service not known")
+        return Answer(b"not the weights")
+
+    monkeypatch.setattr(torch.hub, "urlopen", urlopen)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    complaint = {"no network": "Name or service not known", "other file": "invalid hash value"}[failure]
+    with pytest.raises(DataMissingError, match=rf"{complaint}.*put https://.*resnet18-f37072fd.pth into .*checkpoints"):
+        resnet18(PHOTOS, 10, weights="imagenet")
+    assert not list(tmp_path.rglob("*.pth")), "a broken file takes no weights' place"
+
+
 def test_the_stems_of_resnet18_differ_in_resolution() -> None:
     x = torch.rand(2, 3, 32, 32)
     sizes = {}
@@ -160,7 +188,7 @@ def test_the_stems_of_resnet18_differ_in_resolution() -> None:
     assert sizes == {"7x7": (2, 512, 1, 1), "3x3": (2, 512, 4, 4)}
 
 
-@pytest.mark.parametrize("factory", [resnet18, simple_convnet])
+@pytest.mark.parametrize("factory", [resnet18, resnet20, simple_convnet, efficientnet_lite0])
 def test_a_bottleneck_ends_the_encoder_with_a_linear_layer(factory: object) -> None:
     network: Network = factory(PHOTOS, 10, bottleneck=64)
     plain: Network = factory(PHOTOS, 10)

@@ -11,7 +11,7 @@ from PIL import Image
 from benchmark.errors import ConfigError, DataCorruptError, DataMissingError
 from benchmark.protocol import PROTOCOLS, Protocol
 from benchmark.task import Setting, Split, SplitName
-from tasks.bar import Bar
+from tasks.bar import Bar, _listing
 from tasks.photos import FolderParams
 from tasks.sources.bar import ACTIONS, BarSource
 
@@ -86,6 +86,38 @@ def test_missing_and_misnamed_files_are_named(root: Path, tmp_path: Path) -> Non
     (root / "BAR" / "test" / "fishing_0.jpg").rename(root / "BAR" / "test" / "knitting_0.jpg")
     with pytest.raises(DataCorruptError, match=r"knitting_0.jpg: expected a name <action>_<number>.jpg"):
         build(root, "test")
+
+
+def both(root: Path) -> None:
+    """All of the owners' training images."""
+    for name in ("train", "val_biased"):
+        build(root, name)  # type: ignore[arg-type]
+
+
+def test_a_truncated_image_a_missing_one_and_an_empty_action_are_named(root: Path) -> None:
+    image = root / "BAR" / "train" / "racing_7.jpg"
+    whole = image.read_bytes()
+    image.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(DataCorruptError, match=r"train/racing_7.jpg cannot be read as an image.*copy the file again"):
+        both(root)
+    assert any("racing_7.jpg cannot be read" in problem for problem in BarSource().verify(root))
+    image.unlink()
+    with pytest.raises(DataCorruptError, match=r"racing_7.jpg (cannot be read|is listed and cannot be found)"):
+        both(root)
+    for image in (root / "BAR" / "test").glob("fishing_*"):
+        image.unlink()
+    _listing.cache_clear()
+    with pytest.raises(DataCorruptError, match=r"BAR/test has no image of fishing; copy it again"):
+        build(root, "test")
+
+
+def test_under_a_cap_test_is_the_same_for_all_seeds(root: Path) -> None:
+    capped = Protocol("capped", 1, None, 60, 12, 1)
+    first, second = (build(root, "test", 0.95, seed, capped) for seed in (0, 1))
+    assert len(first) == 12
+    assert np.array_equal(first.x, second.x)
+    trained = (build(root, "train", 0.95, seed, capped) for seed in (0, 1))
+    assert not np.array_equal(*(split.x for split in trained))
 
 
 @pytest.mark.slow

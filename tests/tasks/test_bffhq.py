@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from benchmark.errors import ConfigError, DataCorruptError, DataMissingError
 from benchmark.protocol import PROTOCOLS, Protocol
 from benchmark.task import Setting, Split, SplitName
-from tasks.bffhq import Bffhq, BffhqParams
+from tasks.bffhq import Bffhq, BffhqParams, _listing
 from tasks.corrupted_cifar10_dfa import CorruptedCifar10Dfa
+from tasks.corrupted_cifar10_dfa import _listing as dfa_listing
 from tasks.sources.bffhq import BffhqSource
 from tasks.sources.cifar10c import Cifar10cSource
+from tests.tasks import layouts
 
 PAPER = PROTOCOLS["paper"]
 
@@ -24,22 +26,9 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DEBIAS_BENCH_CACHE", str(tmp_path / "cache"))
 
 
-def write(folder: Path, labels: list[tuple[int, int]], size: int, *, by_class: bool) -> None:
-    """Images called ``<id>_<y>_<b>.png``, in a subfolder per class or not; grey of value 10 y + b."""
-    for number, (y, b) in enumerate(labels):
-        path = folder / (str(y) if by_class else "") / f"{number}_{y}_{b}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", (size, size), (10 * y + b,) * 3).save(path)
-
-
 @pytest.fixture
 def bffhq(tmp_path: Path) -> Path:
-    root = tmp_path / "data"
-    write(root / "bffhq/0.5pct/align", [(0, 0)] * 30 + [(1, 1)] * 20, 16, by_class=True)
-    write(root / "bffhq/0.5pct/conflict", [(0, 1), (1, 0)], 16, by_class=True)
-    write(root / "bffhq/valid", [(0, 0)] * 6 + [(1, 1)] * 4, 16, by_class=False)
-    write(root / "bffhq/test", [(0, 0), (0, 1), (1, 0), (1, 1)] * 5, 16, by_class=False)
-    return root
+    return layouts.bffhq(tmp_path / "data")
 
 
 def counts(split: Split) -> list[list[int]]:
@@ -100,14 +89,26 @@ def test_a_label_out_of_range_is_named(bffhq: Path) -> None:
         build(bffhq, "test")
 
 
+def test_an_empty_folder_and_an_empty_group_are_errors(bffhq: Path) -> None:
+    (bffhq / "bffhq/0.5pct/conflict/0/0_0_1.png").unlink()
+    with pytest.raises(DataCorruptError, match=r"bffhq, train: only 3 of the 4 groups \(y, b\) have samples"):
+        build(bffhq, "train")
+    for image in (bffhq / "bffhq/test").glob("*_1_0.png"):
+        image.unlink()
+    _listing.cache_clear()
+    with pytest.raises(DataCorruptError, match=r"bffhq, test: only 1 of the 2 groups"):
+        build(bffhq, "test")
+    shutil.rmtree(bffhq / "bffhq/valid")
+    (bffhq / "bffhq/valid").mkdir()
+    assert BffhqSource().missing(bffhq) == ("bffhq/valid",)
+    _listing.cache_clear()
+    with pytest.raises(DataMissingError, match="missing bffhq/valid"):
+        build(bffhq, "val_biased")
+
+
 @pytest.fixture
 def cifar10c(tmp_path: Path) -> Path:
-    root = tmp_path / "data"
-    write(root / "cifar10c/1pct/align", [(y, y) for y in range(10)] * 9, 32, by_class=True)
-    write(root / "cifar10c/1pct/conflict", [(y, (y + 1) % 10) for y in range(10)], 32, by_class=True)
-    write(root / "cifar10c/1pct/valid", [(y, y) for y in range(10)] * 2, 32, by_class=True)
-    write(root / "cifar10c/test", [(y, b) for y in range(10) for b in range(10)], 32, by_class=True)
-    return root
+    return layouts.cifar10c(tmp_path / "data")
 
 
 def test_the_distributed_corrupted_cifar10_is_read_level_by_level(cifar10c: Path) -> None:
@@ -126,3 +127,19 @@ def test_the_distributed_corrupted_cifar10_is_read_level_by_level(cifar10c: Path
     with pytest.raises(ConfigError, match=r"the distributed levels are 0.95, 0.98, 0.99, 0.995; got 0.9"):
         task.split("train", Setting(0.9, 0, PAPER, cifar10c))
     assert len(Cifar10cSource().missing(cifar10c)) == 9
+
+
+def test_damage_to_the_distributed_corrupted_cifar10_is_named(cifar10c: Path) -> None:
+    task, setting = CorruptedCifar10Dfa(CorruptedCifar10Dfa.Params()), Setting(0.99, 0, PAPER, cifar10c)
+    image = cifar10c / "cifar10c/test/3/37_3_7.png"
+    whole = image.read_bytes()
+    image.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(DataCorruptError, match=r"test/3/37_3_7.png cannot be read as an image"):
+        task.split("test", setting)
+    shutil.rmtree(cifar10c / "cifar10c/1pct/conflict")
+    for folder, error in (("1pct/conflict/0", DataCorruptError), ("1pct/valid", DataMissingError)):
+        shutil.rmtree(cifar10c / "cifar10c" / folder, ignore_errors=True)
+        (cifar10c / "cifar10c/1pct/conflict").mkdir(exist_ok=True)
+        dfa_listing.cache_clear()
+        with pytest.raises(error, match=folder.removesuffix("/0")):
+            task.split("train", setting)

@@ -6,22 +6,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from click.testing import CliRunner
 
+from benchmark.cli import main
 from benchmark.errors import ConfigError, DataCorruptError, DataMissingError
 from benchmark.protocol import PROTOCOLS, Protocol
 from benchmark.task import Setting, Split, SplitName
 from tasks.celeba import Celeba, CelebaParams
 from tasks.sources.celeba import CelebaSource, faces
+from tests.tasks import layouts
+from tests.tasks.layouts import FACES
 
 PAPER = PROTOCOLS["paper"]
-GROUPS = {  # (blond, male): images in the training, validation and test part
-    (0, 0): (60, 20, 22),
-    (0, 1): (50, 20, 18),
-    (1, 0): (30, 15, 12),
-    (1, 1): (5, 5, 6),
-}
-COLUMNS = ["Attractive", "Blond_Hair", "Male", "Young"]
 
 
 @pytest.fixture(autouse=True)
@@ -31,23 +27,7 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A data root with CelebA, the parts one after the other as in the original."""
-    folder = tmp_path / "data" / "celeba"
-    (folder / "img_align_celeba").mkdir(parents=True)
-    attributes, partition, number = [], [], 0
-    for part in range(3):
-        labels = [label for label, counts in GROUPS.items() for _ in range(counts[part])]
-        for blond, male in np.random.default_rng(part).permutation(labels):
-            number += 1
-            name = f"{number:06d}.jpg"
-            Image.new("L", (178, 218), number % 256).save(folder / "img_align_celeba" / name)
-            values = (1, 2 * blond - 1, 2 * male - 1, -1)
-            attributes.append(f"{name} " + " ".join(f"{value:2d}" for value in values))
-            partition.append(f"{name} {part}")
-    header = f"{number}\n{' '.join(COLUMNS)} \n"
-    (folder / "list_attr_celeba.txt").write_text(header + "\n".join(attributes) + "\n")
-    (folder / "list_eval_partition.txt").write_text("\n".join(partition) + "\n")
-    return tmp_path / "data"
+    return layouts.celeba(tmp_path / "data")
 
 
 def build(root: Path, name: SplitName, evaluation: str = "ffw", seed: int = 0, protocol: Protocol = PAPER) -> Split:
@@ -56,7 +36,7 @@ def build(root: Path, name: SplitName, evaluation: str = "ffw", seed: int = 0, p
 
 
 def counts(split: Split) -> dict[tuple[int, int], int]:
-    return {group: int(((split.y == group[0]) & (split.b[:, 0] == group[1])).sum()) for group in GROUPS}
+    return {group: int(((split.y == group[0]) & (split.b[:, 0] == group[1])).sum()) for group in FACES}
 
 
 def numbers(split: Split) -> set[int]:
@@ -68,7 +48,7 @@ def test_training_is_the_official_part_at_its_natural_level(root: Path) -> None:
     train = build(root, "train")
     assert train.x.shape == (145, 3, 8, 8)
     assert train.b.shape == (145, 1)
-    assert counts(train) == {group: parts[0] for group, parts in GROUPS.items()}
+    assert counts(train) == {group: parts[0] for group, parts in FACES.items()}
     assert train.x[:, 0, 0, 0].tolist() == list(range(1, 146))  # in the official order, not copied
 
 
@@ -79,7 +59,7 @@ def test_the_reported_part_is_balanced_and_the_other_is_held_out(
     root: Path, evaluation: str, reported: tuple[int, int], held_out: tuple[int, int]
 ) -> None:
     test = build(root, "test", evaluation)
-    smallest = min(parts[2 if evaluation == "ffw" else 1] for parts in GROUPS.values())
+    smallest = min(parts[2 if evaluation == "ffw" else 1] for parts in FACES.values())
     assert set(counts(test).values()) == {smallest}
     official = {number % 256 for number in range(reported[0], reported[1] + 1)}
     assert numbers(test) <= official
@@ -97,7 +77,7 @@ def test_the_held_out_part_is_divided_sixty_to_forty_by_group(root: Path) -> Non
 
 
 def test_denetdm_reports_the_whole_test_part(root: Path) -> None:
-    assert counts(build(root, "test", "denetdm")) == {group: parts[2] for group, parts in GROUPS.items()}
+    assert counts(build(root, "test", "denetdm")) == {group: parts[2] for group, parts in FACES.items()}
 
 
 def test_test_does_not_depend_on_the_seed_and_the_held_out_splits_do(root: Path) -> None:
@@ -108,7 +88,7 @@ def test_test_does_not_depend_on_the_seed_and_the_held_out_splits_do(root: Path)
 def test_a_cap_keeps_the_share_of_every_group(root: Path) -> None:
     cap = Protocol("capped", 1.0, None, 29, 12, 1)
     assert counts(build(root, "train", protocol=cap)) == {(0, 0): 12, (0, 1): 10, (1, 0): 6, (1, 1): 1}
-    assert counts(build(root, "test", protocol=cap)) == dict.fromkeys(GROUPS, 3)
+    assert counts(build(root, "test", protocol=cap)) == dict.fromkeys(FACES, 3)
 
 
 def test_a_level_is_refused(root: Path) -> None:
@@ -146,8 +126,18 @@ def rewrite(path: Path, old: str, new: str) -> None:
         ("list_attr_celeba.txt", "Blond_Hair", "Hair", "has no column Blond_Hair"),
         ("list_attr_celeba.txt", "263\n", "264\n", "announces 264 images and has 263"),
         ("list_attr_celeba.txt", "000001.jpg  1", "000001.jpg", "image 000001.jpg has 3 attributes, expected 4"),
-        ("list_eval_partition.txt", "000003.jpg 0", "000003.jpg 3", "has the value '3'; expected one of 0, 1, 2"),
-        ("list_eval_partition.txt", "000003.jpg 0", "000003.jpg", "expected an image and a number in each line"),
+        (
+            "list_eval_partition.txt",
+            "000003.jpg 0",
+            "000003.jpg 3",
+            "line 3, has the value '3'; expected one of",
+        ),
+        (
+            "list_eval_partition.txt",
+            "000003.jpg 0",
+            "000003.jpg",
+            "line 3: expected an image and a number in each",
+        ),
         ("list_eval_partition.txt", "000003.jpg", "000004.jpg", "does not list the images of list_attr_celeba.txt"),
     ],
 )
@@ -162,7 +152,7 @@ def test_a_wrong_attribute_value_is_named(root: Path) -> None:
     lines = table.read_text().splitlines()
     lines[2] = "000001.jpg 1 0 1 1"
     table.write_text("\n".join(lines))
-    with pytest.raises(DataCorruptError, match="has the value '0'; expected one of -1, 1"):
+    with pytest.raises(DataCorruptError, match="line 3, has the value '0'; expected one of -1, 1"):
         faces(root, ("Blond_Hair", "Male"))
 
 
@@ -171,5 +161,16 @@ def test_an_empty_group_is_an_error(root: Path) -> None:
     head, lines = table.read_text().splitlines()[:2], table.read_text().splitlines()[2:]
     # no blond man is left
     table.write_text("\n".join(head + [line.replace(" 1  1  1 -1", " 1 -1  1 -1") for line in lines]))
-    with pytest.raises(DataCorruptError, match=r"only 3 of the 4 groups \(y, b\) have samples"):
-        build(root, "test")
+    for name, evaluation in (("train", "ffw"), ("unbiased", "ffw"), ("test", "ffw"), ("test", "denetdm")):
+        with pytest.raises(DataCorruptError, match=r"official part \d: only 3 of the 4 groups \(y, b\) have samples"):
+            build(root, name, evaluation)  # type: ignore[arg-type]
+
+
+def test_the_command_line_says_what_is_lacking_of_an_incomplete_copy(root: Path) -> None:
+    (root / "celeba" / "list_eval_partition.txt").unlink()
+    shown = CliRunner().invoke(main, ["data", "status", "--data", str(root)])
+    lines = {line.split()[0]: line for line in shown.output.splitlines() if line}
+    assert "lacks celeba/list_eval_partition.txt " in lines["celeba"]
+    assert "not here" in lines["bffhq"]
+    checked = CliRunner().invoke(main, ["data", "verify", "celeba", "--data", str(root)])
+    assert (checked.exit_code, checked.output) == (1, "celeba/list_eval_partition.txt is missing\n")

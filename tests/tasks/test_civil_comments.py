@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -22,40 +21,15 @@ from benchmark.protocol import PROTOCOLS
 from benchmark.task import Setting, Split, SplitName, groups_of
 from tasks.civil_comments import CivilComments, CivilCommentsParams
 from tasks.sources.civil_comments import FILE, IDENTITIES, CivilCommentsSource, comments
+from tests.tasks import layouts
+from tests.tasks.layouts import COLUMNS, COMMENTS, Row
 
 SPLITS: tuple[SplitName, ...] = ("train", "unbiased", "val_biased", "val_unbiased", "test")
-VOCABULARY = ["people", "they", "we", "you", "good", "bad", "great", "awful", "nice", "stupid"]
-COUNTS = {  # (toxic, mentions an identity): comments in the official parts train, val and test
-    (0, 0): (90, 40, 50),
-    (0, 1): (60, 30, 40),
-    (1, 0): (20, 10, 12),
-    (1, 1): (30, 15, 20),
-}
-COLUMNS = ("", "id", "split", "comment_text", "article_id", "toxicity", "identity_any", *IDENTITIES)
-Row = dict[str, str]
 
 
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DEBIAS_BENCH_CACHE", str(tmp_path / "cache"))
-
-
-def table(times: int = 1) -> list[Row]:
-    """Comments part by part; those with identities mention one or two, in turn; quotes and line breaks in some."""
-    rows: list[Row] = []
-    for part, split in enumerate(("train", "val", "test")):
-        for (toxic, identity), counts in COUNTS.items():
-            for _ in range(times * counts[part]):
-                number = len(rows)
-                words = " ".join(VOCABULARY[int(digit)] for digit in f"{number:03d}")
-                text = f'"{words}",\nthey are' if number % 7 == 0 else words
-                row = dict.fromkeys(COLUMNS, "0") | {"": str(number), "split": split, "comment_text": text}
-                row["toxicity"] = ("0.5", "0.83")[number % 2] if toxic else ("0.0", "0.49")[number % 2]
-                if identity:
-                    row[IDENTITIES[number % 8]] = "0.5"
-                    row[IDENTITIES[(number // 8) % 8]] = "1.0"
-                rows.append(row)
-    return rows
 
 
 Make = Callable[..., Path]
@@ -68,15 +42,9 @@ def make(tmp_path: Path) -> Make:
     def write(
         change: Callable[[list[Row]], Any] = lambda rows: None, columns: tuple[str, ...] = COLUMNS, times: int = 1
     ) -> Path:
-        rows = table(times)
+        rows = layouts.comments(times)
         change(rows)
-        path = tmp_path / "data" / FILE
-        path.parent.mkdir(parents=True)
-        with path.open("w", newline="") as file:
-            writer = csv.DictWriter(file, columns, extrasaction="ignore")
-            writer.writeheader()
-            writer.writerows(rows)
-        return tmp_path / "data"
+        return layouts.civil_comments(tmp_path / "data", rows, columns)
 
     return write
 
@@ -91,20 +59,20 @@ def build(root: Path, bert: Path, name: SplitName, seed: int = 0) -> Split:
 
 def counts(split: Split) -> dict[tuple[int, int], int]:
     b = split.b.max(1)
-    return {group: int(((split.y == group[0]) & (b == group[1])).sum()) for group in COUNTS}
+    return {group: int(((split.y == group[0]) & (b == group[1])).sum()) for group in COMMENTS}
 
 
 def test_official_parts_train_and_test_at_their_natural_level(make: Make, tiny_bert: Path) -> None:
     root = make()
     for part, name in ((0, "train"), (2, "test")):
-        assert counts(build(root, tiny_bert, name)) == {group: sizes[part] for group, sizes in COUNTS.items()}  # type: ignore[arg-type]
+        assert counts(build(root, tiny_bert, name)) == {group: sizes[part] for group, sizes in COMMENTS.items()}  # type: ignore[arg-type]
 
 
 def test_the_validation_part_is_cut_60_to_40(make: Make, tiny_bert: Path) -> None:
     root = make()
-    assert counts(build(root, tiny_bert, "unbiased")) == dict.fromkeys(COUNTS, 6)
+    assert counts(build(root, tiny_bert, "unbiased")) == dict.fromkeys(COMMENTS, 6)
     assert counts(build(root, tiny_bert, "val_biased")) == {(0, 0): 16, (0, 1): 12, (1, 0): 4, (1, 1): 6}
-    assert counts(build(root, tiny_bert, "val_unbiased")) == dict.fromkeys(COUNTS, 4)
+    assert counts(build(root, tiny_bert, "val_unbiased")) == dict.fromkeys(COMMENTS, 4)
     first, second = build(root, tiny_bert, "unbiased"), build(root, tiny_bert, "unbiased", seed=1)
     assert not np.array_equal(first.x, second.x)
 

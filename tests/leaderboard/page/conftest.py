@@ -240,6 +240,7 @@ class Browser:
         self.driver.get("about:blank")
         self.driver.get(f"{(folder / 'index.html').as_uri()}{address}")
         self.wait("return document.documentElement.dataset.ready === 'true'")
+        self.wait("return document.documentElement.dataset.view === 'drawn' || document.querySelector('[role=alert]')")
 
     def run(self, script: str, *arguments: Any) -> Any:
         """What a script returns."""

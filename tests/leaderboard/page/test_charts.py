@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -94,7 +95,9 @@ def test_charts_tell_their_data_in_words(page: Any, folder: Path, section: Secti
         for entry in section.entries
         if "gamma" in entry.params
     ]
-    assert [row[:2] for row in page.run(script, "what γ does")] == sorted(swept, key=lambda row: float(row[0]))
+    assert [[row[0], row[2]] for row in page.run(script, "what γ does")] == [
+        list(run) for run in sorted(swept, key=lambda run: float(run[0]))
+    ]
     labels = page.run("return [...document.querySelectorAll('.canvas svg')].map((s) => [s.role, s.ariaLabel])")
     assert labels
     assert all(kind == "img" and text for kind, text in labels)
@@ -121,3 +124,43 @@ def test_marks_of_a_chart_lie_where_their_numbers_say(page: Any, folder: Path) -
             share = (mark[value] - low[value]) / (high[value] - low[value])
             expected = low[place] + share * (high[place] - low[place])
             assert mark[place] == pytest.approx(expected, abs=1.0)
+
+
+def test_the_trials_of_a_tuning_are_drawn_with_the_result_at_what_it_chose(
+    page: Any, make_board: Callable[..., Board], make_rows: Callable[..., Any], tmp_path: Path
+) -> None:
+    rows = []
+    for row in make_rows(seeds=3):
+        gamma = json.loads(row["params"]).get("gamma")
+        trial = {**row, "seed": 1000, "purpose": "tuning", "study": "s", "trial": 7, "tuned": row["params"]}
+        if row["task"] != "celeba":
+            continue
+        if row["method"] == "vanilla" or gamma == 10.0:
+            rows.append(row)
+        elif row["method"] == "ffw_structured" and row["seed"] == 0:
+            rows.append(trial)
+            if (gamma, row["rule"]) == (0.1, "last"):
+                ended = {"status": "failed", "rule": None, "failure": "pruned: worse than the median of the others"}
+                rows.append(
+                    {**trial, **ended, "params": '{"gamma": 1000.0}', "key": "ended", "unbiased_accuracy": None}
+                )
+    build(make_board(rows), tmp_path / "page")
+    page.open(tmp_path / "page")
+    assert page.texts("#status") == ["2 methods"], "trials are no results"
+    (figure,) = (text for text in page.texts("figure.chart") if "what γ does" in text)
+    assert "trials of the tuning, on seed 1000" in figure
+    script = (
+        "return [...document.querySelectorAll('.gamma.score circle')].map((c) => [c.dataset.tip, c.cx.baseVal.value])"
+    )
+    circles = page.run(script)
+    assert [tip.split("\n")[0] for tip, _ in circles] == ["trial, γ 0.1", "trial, γ 1", "trial, γ 100"]
+    places = [place for _, place in circles]
+    assert (places[1] - places[0]) / (places[2] - places[0]) == pytest.approx(1 / 3, abs=0.01)
+    (chosen,) = page.run("return [...document.querySelectorAll('.gamma .chosen')].map((c) => c.dataset.tip)")
+    (entry,) = (e for e in make_board(rows).sections[0].entries if e.method == "ffw_structured")
+    assert chosen.split("\n")[1].startswith(f"score: {percent(entry, 'unbiased_accuracy')} ± ")
+    ended_early = page.run("return [...document.querySelectorAll('.ended')].map((c) => c.dataset.tip)")
+    assert ended_early == ["trial at γ 1000, ended early"]
+    page.run("document.querySelector('.gamma .chosen').dispatchEvent(new MouseEvent('click', { bubbles: true }))")
+    page.wait("return document.querySelector('dialog').open")
+    assert page.texts("#details-title") == [entry.label]

@@ -34,6 +34,15 @@ def read_part(folder: Path, name: str) -> Any:
     return json.loads(found[2])
 
 
+def read_cells(folder: Path, name: str) -> dict[str, dict[int, dict[str, Any]]]:
+    """The cells of a chunk by entry and seed, their values by name."""
+    part = read_part(folder, name)
+    return {
+        entry: {int(seed): dict(zip(part["columns"], values, strict=True)) for seed, values in cells.items()}
+        for entry, cells in part["cells"].items()
+    }
+
+
 def test_the_page_is_small_and_refers_to_nothing_outside_its_folder(folder: Path) -> None:
     files = [path for path in folder.iterdir() if path.is_file()]
     assert sum(path.stat().st_size for path in files) < 200_000
@@ -101,11 +110,17 @@ def test_every_cell_is_in_a_chunk(made_up_board: Board, folder: Path) -> None:
     for section in made_up_board.sections:
         part = read_part(folder, section_id(section))
         for shown, (name, entry) in zip(part["entries"], entry_ids(section).items(), strict=True):
-            cells = read_part(folder, f"{section_id(section)}.cells{shown['chunk']}")["cells"][name]
-            assert {int(seed): cell["key"] for seed, cell in cells.items()} == {
+            cells = read_cells(folder, f"{section_id(section)}.cells{shown['chunk']}")[name]
+            assert {seed: cell["key"] for seed, cell in cells.items()} == {
                 seed: row["key"] for seed, row in entry.cells.items()
             }
-            assert [cells[str(seed)]["status"][0] for seed in section.seeds] == list(shown["marks"])
+            assert [cells[seed]["status"][0] for seed in section.seeds] == list(shown["marks"])
+            for rule, rows in entry.by_rule.items():
+                for seed, row in rows.items():
+                    candidate, info, score, sparsity = cells[seed]["rules"][rule]
+                    assert (candidate, info) == (row["candidate"], json.loads(row["info"]))
+                    assert score == pytest.approx(row[section.headline], abs=1e-5)
+                    assert sparsity == pytest.approx(row["sparsity"], abs=1e-5)
 
 
 def test_failed_cells_keep_their_reason_and_traceback(made_up_board: Board, folder: Path) -> None:
@@ -113,7 +128,7 @@ def test_failed_cells_keep_their_reason_and_traceback(made_up_board: Board, fold
     failed = [
         cell
         for path in (folder / "data").glob(f"{section_id(section)}.cells*.js")
-        for cells in read_part(folder, path.stem)["cells"].values()
+        for cells in read_cells(folder, path.stem).values()
         for cell in cells.values()
         if cell["status"] == "failed"
     ]

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import pickle
 import shutil
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +99,7 @@ def test_a_damaged_binary_batch_is_named(tmp_path: Path, small_cifar10: int) -> 
     rows = np.zeros((small_cifar10, 3073), dtype=np.uint8)
     rows[17, 0] = 10
     rows.tofile(file)
-    with pytest.raises(DataCorruptError, match=r"test_batch.bin has label 10"):
+    with pytest.raises(DataCorruptError, match=r"test_batch.bin: image 17 has label 10"):
         BinaryBatches(tmp_path).labels("test")
 
 
@@ -130,8 +132,8 @@ def test_damaged_parquet_is_named(tmp_path: Path, small_cifar10: int) -> None:
         copy.images("test", np.array([6]))
     with pytest.raises(DataCorruptError, match="has 3 test images, expected 500"):
         Parquet(write_parquet(tmp_path / "count", "test", images[:3], labels[:3])).labels("test")
-    with pytest.raises(DataCorruptError, match="labels from -1 to 12"):
-        Parquet(write_parquet(tmp_path / "label", "test", images, [-1, 12, *labels[2:]])).labels("test")
+    with pytest.raises(DataCorruptError, match=r"test image 1 has label 12"):
+        Parquet(write_parquet(tmp_path / "label", "test", images, [0, 12, *labels[2:]])).labels("test")
     folder = write_parquet(tmp_path / "column", "test", images, labels)
     parquet.write_table(pa.table({"image": [1], "label": [1]}), folder / "test-00000-of-00001.parquet")
     with pytest.raises(DataCorruptError, match="columns img and label of test cannot be read"):
@@ -165,13 +167,76 @@ def test_verify_compares_pickles_with_the_published_checksums(numbered_cifar10: 
     assert problems[0].endswith("expected c99cafc152244af753f735de768cd75f")
 
 
-def test_a_failed_download_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*args: object, **kwargs: object) -> None:
-        raise OSError("no route to host")
+def archive_of(root: Path) -> bytes:
+    """What the owner publishes: the folder of pickles, with two files more."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as file:
+        for name in (*BATCHES, "batches.meta", "readme.html"):
+            path = root / "cifar-10-batches-py" / name
+            content = path.read_bytes() if path.is_file() else b""
+            entry = tarfile.TarInfo(f"cifar-10-batches-py/{name}")
+            entry.size = len(content)
+            file.addfile(entry, io.BytesIO(content))
+    return packed.getvalue()
 
-    monkeypatch.setattr("torchvision.datasets.utils.download_and_extract_archive", fail)
-    with pytest.raises(DataMissingError, match=r"Download failed \(no route to host\).*copy to the data root"):
+
+@pytest.fixture
+def published(web: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A server that is the owner's page and the hub; nothing is there yet."""
+    from huggingface_hub import constants
+    from torchvision.datasets import CIFAR10
+
+    template = constants.HUGGINGFACE_CO_URL_TEMPLATE.replace(constants.ENDPOINT, web.address)
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+    monkeypatch.setattr(constants, "ENDPOINT", web.address)
+    monkeypatch.setattr(CIFAR10, "url", f"{web.address}/cifar-10-python.tar.gz")
+    return web
+
+
+def test_fetching_unpacks_the_owners_archive_and_goes_on_where_it_stopped(
+    numbered_cifar10: Path, published: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from torchvision.datasets import CIFAR10
+
+    archive = archive_of(numbered_cifar10)
+    monkeypatch.setattr(CIFAR10, "tgz_md5", hashlib.md5(archive, usedforsecurity=False).hexdigest())
+    published.files["/cifar-10-python.tar.gz"] = archive
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "cifar-10-python.tar.gz.part").write_bytes(archive[:500])
+    reports: list[tuple[str, int, int]] = []
+    Cifar10Source().fetch(root, lambda *report: reports.append(report))
+    assert published.asked == [("/cifar-10-python.tar.gz", "bytes=500-")]
+    assert reports[-1] == ("CIFAR-10", 1, 1)
+    assert [path.name for path in root.iterdir()] == ["cifar-10-batches-py"]
+    assert found(root) == "torchvision"
+    expected = photos(numbered_cifar10, "torchvision")
+    assert np.array_equal(photos(root, "torchvision").labels("train"), expected.labels("train"))
+    published.asked.clear()
+    Cifar10Source().fetch(root, lambda *report: None)
+    assert published.asked == []
+
+
+def test_where_the_owners_page_fails_the_hub_is_asked(published: Any, tmp_path: Path, small_cifar10: int) -> None:
+    images = [encoded(7)] * 5 * small_cifar10
+    for part, count in COUNTS.items():
+        folder = write_parquet(tmp_path / "there", part, images[:count], [i % 10 for i in range(count)])
+    for path in folder.iterdir():
+        name = f"/datasets/uoft-cs/cifar10/resolve/main/plain_text/{path.name}"
+        published.files[name] = path.read_bytes()
+        checksum = hashlib.sha256(path.read_bytes()).hexdigest()
+        published.headers[name] = {"ETag": f'"{checksum}"', "X-Repo-Commit": "0" * 40}
+    root = tmp_path / "root"
+    Cifar10Source().fetch(root, lambda *report: None)
+    assert found(root) == "parquet"
+    assert len(photos(root, "parquet").labels("train")) == 5 * small_cifar10
+
+
+def test_a_failed_download_says_what_to_do(published: Any, tmp_path: Path) -> None:
+    with pytest.raises(DataMissingError) as error:
         Cifar10Source().fetch(tmp_path, lambda what, done, total: None)
+    for part in ("Download failed", "tar.gz: HTTP Error 404", "uoft-cs/cifar10 on the Hugging Face Hub", "copy to the"):
+        assert part in str(error.value)
 
 
 def test_the_real_copy_is_whole(data_root: Path) -> None:

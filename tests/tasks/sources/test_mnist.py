@@ -133,7 +133,7 @@ def test_labels_that_are_no_digits_are_refused(small_root: Path) -> None:
     content = bytearray(labels_file(small_root).read_bytes())
     content[100] = 47
     labels_file(small_root).write_bytes(content)
-    with pytest.raises(DataCorruptError, match="has label 47, MNIST has 0 to 9"):
+    with pytest.raises(DataCorruptError, match="labels-idx1-ubyte: image 92 has label 47, MNIST has 0 to 9"):
         mnist.complete(small_root, "t10k")
 
 
