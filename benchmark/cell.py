@@ -158,6 +158,7 @@ class Siblings:
     def __init__(self) -> None:
         """Remembers what it has asked the plugins: one instance per command."""
         self._starts: dict[bytes, dict[str, Cell]] = {}
+        self._seeded: dict[tuple[str, str | None, int], Cell] = {}
 
     def upstream(self, cell: Cell) -> dict[str, Cell]:
         """The same as :func:`upstream_cells`."""
@@ -168,7 +169,13 @@ class Siblings:
         starts = self._starts.get(kind)
         if starts is None:
             starts = self._starts[kind] = upstream_cells(cell)
-        return {role: self.with_seed(start, cell.seed) for role, start in starts.items()}
+        found = {}
+        for role, start in starts.items():  # most methods start from the same cell: its key is made once
+            which = (start.key, trial, cell.seed)
+            if which not in self._seeded:
+                self._seeded[which] = self.with_seed(start, cell.seed)
+            found[role] = self._seeded[which]
+        return found
 
     def with_seed(self, cell: Cell, seed: int) -> Cell:
         """The cell that :func:`make_cell` would make with another seed; it has no diagnostics."""

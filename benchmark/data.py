@@ -1,5 +1,8 @@
 """Splits on the device: uint8 tensors, a batch is an index gather and a fused normalisation.
 
+Images in a memory-mapped file that would take too much of the device stay where they are, as all do on a CPU: a thread
+reads the next batches while one is trained on.
+
 Token sequences are stored as long as the longest may be, filled up with ``PADDING``. Samples of like length share a
 batch, and a batch is cut to a multiple of ``BUCKET`` tokens.
 """
@@ -8,12 +11,14 @@ from __future__ import annotations
 
 import copy
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
+import numpy as np
 import torch
 
+from benchmark.prefetch import ahead
 from benchmark.task import Inputs, Layout, Split
 
 MEMORY_FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
@@ -23,6 +28,8 @@ BUCKET = 8
 """Batches of tokens are a multiple of so many long."""
 SORTED_BATCHES = 50
 """Samples of so many batches are sorted by length before they are divided into batches."""
+DEVICE_SHARE = 0.5
+"""Of a device's free memory: a memory-mapped split that is larger stays in its file."""
 ORDERED_TOKENS = 2**14
 """At most so many tokens in a batch that is not trained on: bounds the memory of activations."""
 
@@ -48,9 +55,10 @@ class Data:
     """A split on a device, with or without its bias labels.
 
     Attributes:
-        x: Raw inputs, uint8 or tokens.
+        x: Raw inputs, uint8 or tokens; on the device, or in their file.
         y: Targets, int64 (N,).
         b: Bias labels, int64 (N, biases), or ``None``.
+        in_file: Whether ``x`` stays in a memory-mapped file, from which batches are read ahead.
     """
 
     def __init__(
@@ -63,7 +71,9 @@ class Data:
         with_bias: bool,
     ) -> None:
         """Move a split to ``device``; without ``with_bias`` its bias labels are left behind."""
-        self.x = torch.as_tensor(split.x).to(device)
+        x = torch.as_tensor(split.x)
+        self.in_file = isinstance(split.x, np.memmap) and x.nbytes > DEVICE_SHARE * _free_bytes(device)
+        self.x = x if self.in_file else x.to(device)
         self.y = torch.as_tensor(split.y).to(device)
         self.b = torch.as_tensor(split.b).to(device) if with_bias else None
         self.inputs = inputs
@@ -79,7 +89,7 @@ class Data:
     def subset(self, index: torch.Tensor) -> Data:
         """A split of its own with the samples at ``index`` (M,)."""
         part = copy.copy(self)
-        part.x, part.y = self.x.index_select(0, index), self.y.index_select(0, index)
+        part.x, part.y, part.in_file = self._raw(index), self.y.index_select(0, index), False
         part.b = None if self.b is None else self.b.index_select(0, index)
         part._lengths = None if self._lengths is None else self._lengths.index_select(0, index.cpu())
         return part
@@ -87,16 +97,29 @@ class Data:
     def with_inputs(self, x: torch.Tensor) -> Data:
         """The same samples with network inputs ``x`` (N, …) that are used as they are."""
         other = copy.copy(self)
-        other.x, other._scale = x, None
+        other.x, other._scale, other.in_file = x, None, False
         return other
 
     def batch(self, index: torch.Tensor) -> Batch:
         """The samples at ``index`` (B,), normalised."""
-        return self._batch(index, None if self._lengths is None else self._width(self._lengths[index.cpu()]))
+        width = None if self._lengths is None else self._width(self._lengths[index.cpu()])
+        return self._batch(self._raw(index), index, width)
 
-    def _batch(self, index: torch.Tensor, width: int | None) -> Batch:
-        """The samples at ``index`` (B,), tokens cut to ``width``."""
-        x = self.x.index_select(0, index)
+    def _raw(self, index: torch.Tensor) -> torch.Tensor:
+        """Stored inputs at ``index`` (B,), on the device."""
+        if not self.in_file:
+            return self.x.index_select(0, index)
+        read = self.x.index_select(0, index.cpu())
+        return read if self.device.type == "cpu" else read.pin_memory().to(self.device, non_blocking=True)
+
+    def _batches(self, indices: Iterable[torch.Tensor], widths: Iterable[int | None]) -> Iterator[Batch]:
+        """The samples at each of ``indices`` (B,), tokens cut to each of ``widths``."""
+        read = ahead(indices, self._raw) if self.in_file else ((index, self._raw(index)) for index in indices)
+        for (index, raw), width in zip(read, widths, strict=False):
+            yield self._batch(raw, index.to(self.device, non_blocking=True), width)
+
+    def _batch(self, x: torch.Tensor, index: torch.Tensor, width: int | None) -> Batch:
+        """Samples from their raw inputs ``x`` (B, …) and their positions, tokens cut to ``width``."""
         return Batch(
             x=self.normalise(x) if width is None else x[:, :width],
             y=self.y.index_select(0, index),
@@ -122,20 +145,22 @@ class Data:
         if self._lengths is not None:
             permutation = _by_length(permutation, self._lengths, batch_size, order)
         widths = self._widths(permutation, batch_size)  # before it is on the device: an epoch never waits for it
-        for index, width in zip(torch.split(permutation.to(self.device), batch_size), widths, strict=False):
-            if len(index) > 1 or len(self) == 1:
-                yield self._batch(index, width)
+        indices = torch.split(permutation if self.in_file else permutation.to(self.device), batch_size)
+        yield from self._batches((index for index in indices if len(index) > 1 or len(self) == 1), widths)
 
     def ordered(self, batch_size: int) -> Iterator[Batch]:
         """Every sample once, in stored order, at most ``batch_size`` at a time."""
-        start = 0
+        where = torch.device("cpu") if self.in_file else self.device
+        ranges, start = [], 0
         while start < len(self):
             stop, width = min(start + batch_size, len(self)), None
             if self._lengths is not None:
                 stop = min(stop, start + max(1, ORDERED_TOKENS // self._width(self._lengths[start:stop])))
                 width = self._width(self._lengths[start:stop])
-            yield self._batch(torch.arange(start, stop, device=self.device), width)
+            ranges.append((start, stop, width))
             start = stop
+        indices = (torch.arange(start, stop, device=where) for start, stop, _ in ranges)
+        yield from self._batches(indices, [width for _, _, width in ranges])
 
     def _widths(self, order: torch.Tensor, batch_size: int) -> Iterator[int | None]:
         """To how many tokens each batch of an epoch is cut; ``None`` for images."""
@@ -146,6 +171,11 @@ class Data:
     def _width(self, lengths: torch.Tensor) -> int:
         """To how many tokens samples of these lengths are cut."""
         return min(self.x.shape[1], -(-int(lengths.max()) // BUCKET) * BUCKET)
+
+
+def _free_bytes(device: torch.device) -> int:
+    """What a device could still hold; on the CPU nothing but what is in the file anyway."""
+    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else 0
 
 
 def _by_length(

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 from torch.nn import functional
+from torch.optim.sgd import sgd
 
 from benchmark.data import Data
 from benchmark.diagnostics.information import mutual_information
@@ -117,8 +118,25 @@ class BiasHead:
         slope = joined.exp_().sub_(targets).div_(len(z))
         torch.mm(slope.t(), z, out=weight.grad)
         torch.sum(slope, 0, out=bias.grad)
-        self.optimizer.step()
+        self.step()
         return loss
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """``optimizer.step()``, without what takes three times as long as its arithmetic on so small a layer."""
+        parameters: list[torch.Tensor] = [self.linear.weight, self.linear.bias]
+        state: list[dict[str, Any]] = [self.optimizer.state[parameter] for parameter in parameters]
+        if any(one.get("momentum_buffer") is None for one in state):
+            self.optimizer.step()  # makes the buffers, if there is momentum
+            return
+        group = self.optimizer.param_groups[0]
+        sgd(
+            parameters,
+            [parameter.grad for parameter in parameters if parameter.grad is not None],
+            [one["momentum_buffer"] for one in state],
+            fused=True,
+            **{name: group[name] for name in ("weight_decay", "momentum", "lr", "dampening", "nesterov", "maximize")},
+        )
 
     def refine(
         self,

@@ -62,6 +62,6 @@ def train_masks(
         value.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         if bias is not None:
-            head.optimizer.step()
+            head.step()
         total += value.detach()
     require_finite(total, f"loss of the masks at temperature {tau:g}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -150,3 +152,56 @@ def test_batches_that_are_not_trained_on_hold_a_bounded_number_of_tokens(monkeyp
     batches = list(data.ordered(1000))
     assert torch.equal(torch.cat([batch.index for batch in batches]), torch.arange(230))
     assert max(batch.x.numel() for batch in batches) <= 200
+
+
+def mapped(folder: Path, original: Split) -> Split:
+    """The same split with its inputs in a memory-mapped file."""
+    original.x.tofile(folder / "images.u8")
+    x = np.memmap(folder / "images.u8", dtype=np.uint8, mode="c", shape=original.x.shape)
+    return Split(x, original.y, original.b)
+
+
+@pytest.mark.parametrize(("n", "size"), [(10, 4), (9, 4), (1, 4), (10, 100)])
+def test_batches_read_ahead_from_a_file_are_those_of_the_memory(n: int, size: int, tmp_path: Path) -> None:
+    inputs = Inputs((3, 4, 5), mean=(0.1, 0.2, 0.3), std=(0.5, 0.6, 0.7))
+    held = Data(split(n), inputs, CPU, "channels_last", with_bias=True)
+    read = Data(mapped(tmp_path, split(n)), inputs, CPU, "channels_last", with_bias=True)
+    assert (held.in_file, read.in_file) == (False, True)
+    for first, second in (
+        (held.ordered(size), read.ordered(size)),
+        (held.shuffled(size, torch.Generator().manual_seed(1)), read.shuffled(size, torch.Generator().manual_seed(1))),
+        (iter([held.batch(torch.tensor([0]))]), iter([read.batch(torch.tensor([0]))])),
+        (held.subset(torch.arange(n)).ordered(size), read.subset(torch.arange(n)).ordered(size)),
+    ):
+        for one, other in zip(first, second, strict=True):
+            for name in ("x", "y", "b", "index"):
+                assert torch.equal(getattr(one, name), getattr(other, name))
+            assert one.x.stride() == other.x.stride()
+    assert not read.subset(torch.arange(n)).in_file
+    assert not read.with_inputs(read.normalise(read.x)).in_file
+
+
+def test_a_split_in_a_file_goes_to_a_device_that_has_room_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size = split(10).x.nbytes
+    for free, stays in ((2 * size - 1, True), (2 * size, False)):
+        monkeypatch.setattr("benchmark.data._free_bytes", lambda device, free=free: free)
+        assert Data(mapped(tmp_path, split(10)), Inputs((3, 4, 5)), CPU, with_bias=False).in_file is stays
+        assert not Data(split(10), Inputs((3, 4, 5)), CPU, with_bias=False).in_file, "what is in memory already moves"
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_on_a_gpu_batches_read_ahead_are_those_of_its_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gpu = torch.device("cuda")
+    held = Data(mapped(tmp_path, split(200)), Inputs((3, 4, 5)), gpu, with_bias=True)
+    assert held.x.is_cuda
+    monkeypatch.setattr("benchmark.data._free_bytes", lambda device: 0)
+    read = Data(mapped(tmp_path, split(200)), Inputs((3, 4, 5)), gpu, with_bias=True)
+    assert read.in_file
+    orders = [torch.Generator().manual_seed(1) for _ in range(2)]
+    for one, other in zip(held.shuffled(7, orders[0]), read.shuffled(7, orders[1]), strict=True):
+        for name in ("x", "y", "b", "index"):
+            assert getattr(other, name).is_cuda
+            assert torch.equal(getattr(one, name), getattr(other, name))
