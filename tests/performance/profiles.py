@@ -190,8 +190,8 @@ def table(kept: Mapping[str, Any]) -> str:
     """The kept profiles in markdown: shares in percent."""
     made = kept["machine"]
     lines = [
-        f"{made['hardware']}, one thread, torch {made['libraries']['torch']}, {kept['date'][:10]}. Processor seconds "
-        f"of a cell, and percent of them, from {1 / TICK:.0f} samples a second.",
+        f"{made['hardware']}, one thread, torch {made['libraries']['torch']}, {kept['date'][:10]}. Seconds "
+        f"of processor time of a cell, and percent of them, from {1 / TICK:.0f} samples a second.",
         "",
         f"| cell | s | {' | '.join(KINDS)} |",
         f"|---|{'---|' * (1 + len(KINDS))}",
