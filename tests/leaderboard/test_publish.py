@@ -148,3 +148,17 @@ def test_a_table_whose_texts_would_fill_the_memory_is_not_published(
     assert done.exit_code == 1
     assert "unpacks to more than 2000000 bytes" in done.output
     assert not (tmp_path / "out" / "results.parquet").exists()
+
+
+def test_what_is_committed_can_be_published_again_with_the_same_numbers(tmp_path: Path) -> None:
+    committed = Path(__file__).parents[2] / "leaderboard" / "published"
+    for folder, table in ((tmp_path / "a", committed), (tmp_path / "b", tmp_path / "a")):
+        done = publish(folder, table / "results.parquet", "--title", "debias-bench: first results")
+        assert done.exit_code == 0, done.output
+    assert pq.read_table(tmp_path / "a" / "results.parquet").equals(pq.read_table(committed / "results.parquet"))
+    names = sorted(path.name for path in (committed / "tables").glob("*.csv"))
+    assert sorted(path.name for path in (tmp_path / "a" / "tables").glob("*.csv")) == names
+    for name in names:
+        again = (tmp_path / "a" / "tables" / name).read_text(encoding="utf-8")
+        assert again == (committed / "tables" / name).read_text(encoding="utf-8")
+    assert contents(tmp_path / "a") == contents(tmp_path / "b")
