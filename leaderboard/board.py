@@ -69,11 +69,6 @@ class Section:
         """All seeds of the section."""
         return self.entries[0].seeds
 
-    @cached_property
-    def unequal_budgets(self) -> bool:
-        """Whether the parameters of some methods were tuned with more trials than those of others."""
-        return len({entry.tuning_trials for entry in self.entries if entry.tuning_trials is not None}) > 1
-
     def usable_rule(self, preferred: str) -> str | None:
         """The preferred selection rule, or the first by which methods may be ranked and that applies to the task."""
         rules = [preferred, *(rule.name for rule in reversed(RULES.values()) if rule.rankable)]

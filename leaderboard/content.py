@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from leaderboard.across import over_levels, over_tasks, task_title
 from leaderboard.across_tasks import AverageRanks
 from leaderboard.board import Board, Competitor, Section, Suite
+from leaderboard.budgets import unequal_budgets
 from leaderboard.definitions import definitions, legend, provenance
 from leaderboard.document import Block, Bullets, Code, Column, Heading, Number, Paragraph, Spans, Table, Value, slug
 from leaderboard.ranking import LEAST_SEEDS
@@ -78,6 +79,7 @@ def _overview(suite: Suite, name: str, rule: str) -> Iterator[Block]:
         parts[-1] += [(section, _column_title(section, task_title(suite, levels))) for section in levels]
     for part in parts:
         yield _overview_table(part, name, rule)
+    budgets = unequal_budgets(entry for section in suite.sections for entry in section.entries)
     yield Bullets(
         (
             (
@@ -85,6 +87,7 @@ def _overview(suite: Suite, name: str, rule: str) -> Iterator[Block]:
                 f"brackets; bold if no method is shown to be better. Neither below {LEAST_SEEDS} seeds.",
             ),
             ("* failed or missing seeds; † computed by code that has changed since; - no result.",),
+            *([budgets] if budgets is not None else []),
         )
     )
 
@@ -196,8 +199,9 @@ def _over_tasks(suite: Suite, name: str, rule: str) -> Iterator[Block]:
             f"critical difference of {found.ranks.critical_difference:.2f}.",
         ),
     ]
-    if any(section.unequal_budgets for section in suite.sections):
-        items.append(("Parameters of some methods were tuned with more trials than those of others.",))
+    budgets = unequal_budgets(entry for section in suite.sections for entry in section.entries)
+    if budgets is not None:
+        items.append(budgets)
     items += [
         (Code(competitor.label), f" is left out: no results, or fewer than {LEAST_SEEDS} seeds, on {lacking} of them.")
         for competitor, lacking in found.left_out.items()

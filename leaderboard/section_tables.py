@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from leaderboard.board import Entry, Section
+from leaderboard.budgets import unequal_budgets
 from leaderboard.document import (
     Block,
     Bullets,
@@ -262,8 +263,9 @@ def _notes(section: Section, rule: str | None) -> Iterator[Block]:
     if few:
         names = joined((Code(entry.label),) for entry in few)
         items.append((f"Fewer than {LEAST_SEEDS} seeds, so neither interval nor rank: ", *names))
-    if section.unequal_budgets:
-        items.append(("Tuning budgets differ between methods; see the column.",))
+    budgets = unequal_budgets(section.entries)
+    if budgets is not None:
+        items.append(budgets)
     items += [(Code(name), f": not applicable: {why}") for name, why in sorted(section.not_applicable.items())]
     if items:
         yield Bullets(tuple(items))

@@ -15,6 +15,7 @@ from benchmark.metrics import METRICS
 from benchmark.selection import RULES
 from leaderboard.across import over_levels, over_tasks, task_title
 from leaderboard.board import Board, Entry, Section, Suite
+from leaderboard.budgets import plain, unequal_budgets
 from leaderboard.page.cells import cells_part, chunks_of
 from leaderboard.page.section import MARKS, section_part
 from leaderboard.page.values import competitor_id, entry_ids, half_width, number, section_id
@@ -47,10 +48,12 @@ def parts(board: Board, references: Sequence[Reference], title: str, rule: str) 
         "methods": {},
         "sections": [],
         "suites": {},
+        "budgets": {},
     }
     about: dict[str, Any]
     for suite, label in zip(board.suites, suite_labels(board.suites), strict=True):
         index["suites"][label] = _over_tasks(suite, rule)
+        index["budgets"][label] = plain(unequal_budgets(e for section in suite.sections for e in section.entries))
         for levels in suite.levels:
             data = task_title(suite, levels).removeprefix(levels[0].task).removeprefix(", ")
             curves = {name: _over_levels(levels, name) for name in RULES}

@@ -10,6 +10,7 @@ import numpy as np
 from benchmark.metrics import METRICS
 from benchmark.selection import RULES
 from leaderboard.board import Entry, Section
+from leaderboard.budgets import plain, unequal_budgets
 from leaderboard.page.diagnostics import diagnostics_of
 from leaderboard.page.gamma import gammas_of
 from leaderboard.page.reproduce import reproduce
@@ -53,7 +54,7 @@ def section_part(
         "published": [_published(reference) for reference in published],
         "departures": departures(section) if published else (),
         "notApplicable": section.not_applicable,
-        "unequalBudgets": section.unequal_budgets,
+        "budgets": plain(unequal_budgets(section.entries)),
     }
 
 

@@ -13,6 +13,7 @@ from benchmark.conformance import Finding
 from benchmark.conformance.methods import check_method
 from benchmark.conformance.tasks import check_task
 from benchmark.conformance.toy import ToyTask
+from benchmark.errors import ConfigError
 from benchmark.method import Card, Method, Supervision
 from benchmark.registry import METHODS, TASKS
 from benchmark.task import Setting, Split, SplitName
@@ -111,9 +112,8 @@ class BadTask(ToyTask):
 
     def split(self, name: SplitName, setting: Setting) -> Split:
         """The toy's split, spoilt."""
-        split = super().split(
-            name, Setting(setting.rho, 0 if name == "test" else setting.seed, setting.protocol, setting.root)
-        )
+        seed = 0 if name == "test" or self.breaks == "seeds" else setting.seed
+        split = super().split(name, Setting(setting.rho, seed, setting.protocol, setting.root))
         x, y, b = split.x, split.y, split.b
         if self.breaks == "leak" and name == "test":
             x = np.concatenate([super().split("train", setting).x[:1], x[1:]])
@@ -147,6 +147,23 @@ def test_a_broken_promise_of_a_task_is_found(
 ) -> None:
     monkeypatch.setattr(BadTask, "breaks", breaks)
     assert check in failing(check_task("bad_task", None, {}, tmp_path))
+
+
+def test_a_level_that_a_task_does_not_have_is_said_before_anything_is_checked(tmp_path: Path) -> None:
+    with pytest.raises(
+        ConfigError, match=r"task bad_task: rho is the share of bias-aligned samples, in \(0, 1\]; got 2"
+    ):
+        next(check_task("bad_task", 2.0, {}, tmp_path))
+
+
+def test_a_training_split_that_is_the_same_for_all_seeds_has_to_be_declared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(BadTask, "breaks", "seeds")
+    check = "seeds train on different data and test on the same"
+    assert failing(check_task("bad_task", None, {}, tmp_path))[check] == "train is the same for seeds 0 and 1"
+    monkeypatch.setattr(BadTask, "fixed_train", True)
+    assert check not in failing(check_task("bad_task", None, {}, tmp_path))
 
 
 def test_a_finding_without_a_problem_passes() -> None:

@@ -14,6 +14,7 @@ from benchmark.protocol import PROTOCOLS
 from benchmark.registry import METHODS
 from leaderboard import table as table_module
 from leaderboard.board import read_board
+from leaderboard.budgets import plain, unequal_budgets
 
 
 def unbiased(conflicting: float) -> float:
@@ -98,11 +99,13 @@ def test_unequal_tuning_budgets_are_seen_where_the_table_says_them(lab) -> None:
     lab.add("vanilla", [0.5])
     lab.add("somebodys", [0.6])
     path = lab.table()
-    assert not read_board(path).sections[0].unequal_budgets
+    assert unequal_budgets(read_board(path).sections[0].entries) is None
     rewritten = with_column(path, "tuning_trials", lambda row: 0 if row["method"] == "vanilla" else 20, pa.int64())
     rewritten = with_column(rewritten, "tuning_data", lambda row: "seed 100", pa.string())
     (section,) = read_board(rewritten).sections
-    assert section.unequal_budgets
+    said = plain(unequal_budgets(section.entries))
+    assert said is not None
+    assert said.startswith("Tuning budgets differ: 20 trials for somebodys (tuned); none for vanilla.")
     assert [(e.method, e.tuning_trials, e.competitor.variant) for e in section.entries] == [
         ("somebodys", 20, "tuned"),
         ("vanilla", 0, ""),

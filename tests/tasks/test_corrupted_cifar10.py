@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -78,6 +79,18 @@ def test_pictures_are_the_corrupted_images(root: Path) -> None:
         image = photos.images("test", index[place : place + 1])
         corrupted = corrupt(image, TYPE0[split.b[place, 0]], 5, [2_500 + index[place]])
         assert np.array_equal(split.x[place], corrupted[0].transpose(2, 0, 1))
+
+
+@pytest.mark.parametrize("kind", [0, 1])
+def test_both_kinds_come_at_every_severity(root: Path, kind: Literal[0, 1]) -> None:
+    found = {}
+    for severity in (1, 2, 3, 4, 5):
+        task = CorruptedCifar10(CorruptedCifar10Params(kind=kind, severity=severity))  # type: ignore[arg-type]
+        split = task.split("val_biased", Setting(RHO, 0, PAPER, root))
+        assert split.x.shape == (250, 3, 32, 32)
+        found[severity] = split
+    assert all(np.array_equal(split.b, found[1].b) for split in found.values()), "images get the same corruptions"
+    assert len({split.x.tobytes() for split in found.values()}) == 5
 
 
 def test_splits_share_no_image_but_the_two_validation_splits_share_all(root: Path) -> None:

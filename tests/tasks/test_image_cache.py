@@ -75,6 +75,29 @@ def test_any_sequence_of_requests_gives_the_right_rows(
     assert len(maker.made) == len(set(maker.made))
 
 
+def test_images_are_made_in_parallel(opened: Callable[..., ImageCache], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tasks.image_cache.os.sched_getaffinity", lambda _: {0, 1}, raising=False)
+    both = threading.Barrier(2, timeout=30)
+
+    def make(rows: npt.NDArray[np.int64]) -> Images:
+        both.wait()  # for another thread that makes images too
+        return expected(rows)
+
+    assert np.array_equal(opened(make).images(np.arange(8)), expected(np.arange(8)))
+
+
+def test_it_says_how_far_it_is(
+    opened: Callable[..., ImageCache], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("tasks.image_cache.REPORT_SECONDS", -1)
+    with caplog.at_level("INFO", logger="debias_bench"):
+        opened(Maker()).images(np.arange(COUNT))
+    assert len(caplog.messages) == COUNT // 2
+    assert "numbers-" in caplog.messages[0]
+    assert f": 2 of {COUNT} images made, about " in caplog.messages[0]
+    assert f": {COUNT} of {COUNT} images made, about 0 s left" in caplog.messages[-1]
+
+
 def test_consecutive_rows_are_a_view_of_the_file_that_may_be_written_to_without_changing_it(
     opened: Callable[..., ImageCache],
 ) -> None:

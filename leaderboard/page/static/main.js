@@ -144,7 +144,7 @@ function sectionNotes(part, section, state) {
   const usable = usableRules(section);
   const notes = Object.entries(part.notApplicable).map(([method, reason]) => `${method} is not applicable here: ${reason}.`);
   if (part.departures.length) notes.push(`Published numbers were measured under other conditions; here: ${part.departures.join("; ")}.`);
-  if (part.unequalBudgets) notes.unshift("Methods were tuned with different budgets; the notes beside them say how.");
+  if (part.budgets) notes.unshift(part.budgets);
   const others = !usable.length || usable.includes(state.rule) ? null : h("p", { class: "hint" },
     `The rule ${state.rule} does not apply to this task. Look at it by `, usable.map((rule, i) => [i ? ", " : "", h("a", { href: linkTo({ rule }) }, rule)]), ".");
   return [others, notes.map((note) => h("p", { class: "hint" }, note))];
@@ -162,6 +162,7 @@ function overview(sections, state) {
     h("section", { class: "answers", "aria-label": "At a glance" }, overviewAnswers(rows, sections, state)),
     rows.length ? table(rows, overviewColumns(rows, sections, state), state, { caption: "Scores of all methods in all settings shown, percent", sort: merit.first === "down" ? `-${merit.id}` : merit.id }) : h("p", { class: "card" }, "No method passes the filter."),
     h("p", { class: "hint" }, "Percent by each setting's headline metric, with the rank; the stronger the tint, the better within its column. Follow “look” to a setting, and a number to what is behind it."),
+    index.budgets[state.protocol] ? h("p", { class: "hint" }, index.budgets[state.protocol]) : null,
     h("section", { class: "charts", "aria-label": "Charts" }, 
       all ? [averageRanks(state), interquartileMeans(state)] : null, groups.map((group) => rhoCurves(group, rows, state))),
   ];

@@ -249,6 +249,14 @@ class TestCatalogue:
             assert (row[y], sum(row)) == (int(300 * 0.99), 300)
         assert splits["test"]["counts"] == [[10] * 10] * 10
 
+    def test_a_task_without_bias_labels_is_counted_by_class(self, invoke: Invoke) -> None:
+        shown = invoke("show", "task", "toy_unlabelled").stdout
+        assert "training samples at its natural level of each class; there are no bias labels:" in shown
+        counts = parsed(invoke("show", "task", "toy_unlabelled", "--json"))["splits"]["train"]["counts"]
+        assert sum(counts) == parsed(invoke("show", "task", "toy_unlabelled", "--json"))["splits"]["train"]["samples"]
+        for count in counts:
+            assert f" {count}" in shown
+
     def test_complete_mnist_has_the_counts_that_rho_says(self, invoke: Invoke, data_root: Path) -> None:
         shown = parsed(invoke("show", "task", "biased_mnist", "--rho", ".99", "--data", data_root, "--json"))
         assert shown["params"]["source"] == "complete"

@@ -106,11 +106,10 @@ def test_leaderboards_show_results_with_their_budget_and_no_trials(section: Sect
         ("toy_erm", "", 0),
         ("toy_gamma", "tuned", 12),
     ]
-    assert section.unequal_budgets
     board = read_board(tmp_path / "results.parquet")
     text = markdown.render(content.document(board, "last", read_references()))
     assert "12 trials, targets and bias labels of an unbiased validation split, seed 1000, rho 0.9" in text
-    assert "Tuning budgets differ between methods" in text
+    assert "Tuning budgets differ: 12 trials for `toy_gamma (tuned)`; none for `toy_erm`." in text
 
 
 def test_the_gamma_figure_shows_trials_and_the_result(section: Section, tmp_path: Path) -> None:
