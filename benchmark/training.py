@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import nn
 from torch.nn import functional
+from torch.optim.adam import adam
+from torch.optim.sgd import sgd
 
 from benchmark.augment import augment
 from benchmark.checkpoint import State
@@ -36,6 +38,57 @@ def make_optimizer(parameters: Iterable[nn.Parameter], recipe: Recipe) -> torch.
         return torch.optim.SGD(parameters, momentum=recipe.momentum, **settings)
     kind = torch.optim.AdamW if recipe.optimizer == "adamw" else torch.optim.Adam
     return kind(parameters, **settings)
+
+
+class Stepper:
+    """``optimizer.step()`` of torch's fused SGD, Adam or AdamW with one group of parameters, bit for bit.
+
+    ``step`` looks up every parameter and its state again each time, which on small networks takes longer than the
+    kernel. Here the state of all parameters is remembered, and torch's own function is called with it.
+    """
+
+    def __init__(self, optimizer: torch.optim.Optimizer) -> None:
+        """Steps that it cannot take itself, the first one for example, are the optimiser's own."""
+        (self._group,) = optimizer.param_groups
+        self._optimizer = optimizer
+        self._names = ("momentum_buffer",) if isinstance(optimizer, torch.optim.SGD) else _ADAM_STATE
+        self._state: list[list[torch.Tensor]] | None = None
+
+    @torch.no_grad()
+    def __call__(self) -> None:
+        """Take a step."""
+        parameters = self._group["params"]
+        grads = [parameter.grad for parameter in parameters]
+        if self._state is None or not self._is_current() or any(grad is None for grad in grads):
+            self._optimizer.step()
+            self._remember()
+        elif len(self._state) == 1:
+            buffers: list[torch.Tensor | None] = [*self._state[0]]
+            sgd(parameters, grads, buffers, fused=True, **self._settings(_SGD_SETTINGS))
+        else:
+            first, second, steps = self._state
+            beta1, beta2 = self._group["betas"]
+            settings = self._settings(_ADAM_SETTINGS)
+            adam(parameters, grads, first, second, [], steps, fused=True, beta1=beta1, beta2=beta2, **settings)
+
+    def _settings(self, names: tuple[str, ...]) -> dict[str, Any]:
+        return {name: self._group[name] for name in names}
+
+    def _is_current(self) -> bool:
+        """A checkpoint that was loaded since has put other tensors in place of all of the state."""
+        assert self._state is not None
+        known = self._optimizer.state[self._group["params"][0]]
+        return all(known.get(name) is one[0] for name, one in zip(self._names, self._state, strict=True))
+
+    def _remember(self) -> None:
+        states = [self._optimizer.state.get(parameter, {}) for parameter in self._group["params"]]
+        whole = all(isinstance(state.get(name), torch.Tensor) for state in states for name in self._names)
+        self._state = [[state[name] for state in states] for name in self._names] if whole else None
+
+
+_ADAM_STATE = ("exp_avg", "exp_avg_sq", "step")
+_ADAM_SETTINGS = ("lr", "weight_decay", "eps", "amsgrad", "maximize", "capturable", "decoupled_weight_decay")
+_SGD_SETTINGS = ("lr", "weight_decay", "momentum", "dampening", "nesterov", "maximize")
 
 
 def make_schedule(optimizer: torch.optim.Optimizer, recipe: Recipe) -> torch.optim.lr_scheduler.LRScheduler:
@@ -71,7 +124,7 @@ def fit(
         DivergedError: The loss of an epoch is not finite.
     """
     optimizer = make_optimizer((p for p in network.parameters() if p.requires_grad), recipe)
-    schedule = make_schedule(optimizer, recipe)
+    schedule, step = make_schedule(optimizer, recipe), Stepper(optimizer)
     order = run.stream("order", phase)
     state: State = {"network": network, "optimizer": optimizer, "schedule": schedule, "order": order}
     for epoch in run.epochs(phase, recipe.epochs, state):
@@ -82,7 +135,7 @@ def fit(
                 value = loss(network(augment(batch.x, recipe.augment, order)), batch)
             optimizer.zero_grad(set_to_none=True)
             value.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
+            step()
             total += value.detach()
         schedule.step()
         require_finite(total, f"loss in epoch {epoch} of {phase}")

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from benchmark.aggregate import COLUMNS
-from benchmark.errors import ConfigError
+from benchmark.errors import ConfigError, ResultCorruptError
 from benchmark.files import atomic_path, write_atomic
 from benchmark.registry import SOURCES
 from leaderboard import csv_tables, latex, markdown
@@ -22,7 +22,7 @@ from leaderboard.document import Block, Bullets, Code, Heading, Paragraph, Spans
 from leaderboard.page import build
 from leaderboard.references import read_references
 from leaderboard.scrub import without_paths
-from leaderboard.table import open_table
+from leaderboard.table import MOST_BYTES, open_table, written_out
 
 DOWNLOADS = {
     "LEADERBOARD.md": "the leaderboard as text",
@@ -50,7 +50,7 @@ def publish(table: Path, folder: Path, rule: str, title: str) -> None:
         ResultCorruptError: The table is not one.
     """
     _refuse_strange(folder)
-    with open_table(table, coded=False) as (source, _), atomic_path(folder / "results.parquet") as temporary:
+    with open_table(table) as (source, _), atomic_path(folder / "results.parquet") as temporary:
         write_scrubbed(source, temporary)
         board = read_board(temporary)  # refuses what is no such table, before anything is put in its place
     blocks = document(board, rule, read_references(), title)
@@ -74,14 +74,22 @@ def publish(table: Path, folder: Path, rule: str, title: str) -> None:
 
 
 def write_scrubbed(source: Any, target: Path) -> None:
-    """Copy a results table (a ``ParquetFile``) part by part, its texts of failures without absolute paths."""
+    """Copy a results table (as :func:`open_table` yields it) part by part, texts of failures without absolute paths.
+
+    Raises:
+        ResultCorruptError: Written out, the texts of a part would be larger than any results table.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    schema = source.schema_arrow
+    fields = [f.with_type(f.type.value_type) if pa.types.is_dictionary(f.type) else f for f in source.schema_arrow]
+    schema = pa.schema(fields, metadata=source.schema_arrow.metadata)
     with pq.ParquetWriter(target, schema, compression="zstd") as writer:
         for part in range(source.num_row_groups):
-            content = source.read_row_group(part)
+            coded = source.read_row_group(part)
+            if written_out(coded) > MOST_BYTES:
+                raise ResultCorruptError(f"the table unpacks to more than {MOST_BYTES} bytes, as no results table does")
+            content = coded.cast(schema)
             for name in ("failure", "traceback"):
                 if name in schema.names and content.column(name).null_count < len(content):
                     texts = [text and without_paths(text) for text in content.column(name).to_pylist()]

@@ -175,7 +175,7 @@ def read_table(path: Path) -> ResultTable:
     Raises:
         ResultCorruptError: It is not there, not such a table, or larger than any such table.
     """
-    with open_table(path, coded=True) as (file, metadata):
+    with open_table(path) as (file, metadata):
         wanted = [name for name in file.schema_arrow.names if name not in HEAVY]
         table = file.read(columns=wanted)
         columns = {name: _column(name, table.column(name)) for name in wanted}
@@ -183,8 +183,8 @@ def read_table(path: Path) -> ResultTable:
 
 
 @contextmanager
-def open_table(path: Path, *, coded: bool) -> Iterator[tuple[Any, dict[str, str]]]:
-    """A results table as a ``ParquetFile``, and the file's metadata; ``coded``: texts are read as dictionaries.
+def open_table(path: Path) -> Iterator[tuple[Any, dict[str, str]]]:
+    """A results table as a ``ParquetFile`` that reads texts as dictionaries, and the file's metadata.
 
     Raises:
         ResultCorruptError: It is not there, not such a table, or larger than any such table; or what is done with it
@@ -194,14 +194,27 @@ def open_table(path: Path, *, coded: bool) -> Iterator[tuple[Any, dict[str, str]
     import pyarrow.parquet as pq
 
     try:
-        texts = [name for name in pq.read_schema(path).names if COLUMNS.get(name, ("", ""))[0] == "string"]
-        with pq.ParquetFile(path, read_dictionary=texts if coded else None) as file:
+        texts = [name for name in pq.read_schema(path).names if COLUMNS.get(name, ("", ""))[0] in ("string", "binary")]
+        with pq.ParquetFile(path, read_dictionary=texts) as file:
             schema = file.schema_arrow
             metadata = {name.decode(): value.decode() for name, value in (schema.metadata or {}).items()}
             _check(path, file.metadata, metadata, schema.names)
             yield file, metadata
     except (OSError, ValueError, pa.ArrowException) as error:
         raise ResultCorruptError(f"cannot read the results table {path}: {error}") from error
+
+
+def written_out(part: Any) -> int:
+    """Bytes of a part of a table as :func:`open_table` reads it, if its texts were written out for every row."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    size = part.nbytes
+    for column in part.columns:
+        if pa.types.is_dictionary(column.type):
+            lengths = [pc.binary_length(chunk.dictionary).take(chunk.indices) for chunk in column.chunks]
+            size += sum(pc.sum(chunk).as_py() or 0 for chunk in lengths)
+    return int(size)
 
 
 def _check(path: Path, file: Any, metadata: Mapping[str, str], names: list[str]) -> None:

@@ -86,16 +86,18 @@ function overviewAnswers(rows, sections, state) {
   }
   const { merit } = meritOf(sections, state);
   const order = sorted(ranked, [merit], merit.first === "down" ? `-${merit.id}` : merit.id);
-  const says = (row) => (known(merit.key(row)) ? `${merit.says(row)}, ` : "") + `rank 1 in ${row.firsts} of ${row.ranks.length}`;
-  const leaders = order.filter((row) => row === order[0] || (known(merit.key(row)) && merit.key(row) === merit.key(order[0])));
+  const says = (row) => [known(merit.key(row)) && merit.says(row), `rank 1 in ${row.firsts} of ${plural(row.ranks.length, "setting")}`].filter(Boolean).join(", ");
+  const level = merit.level || merit.key; // what makes methods alike
+  const leaders = order.filter((row) => row === order[0] || (known(level(row)) && level(row) === level(order[0])));
   const [leader] = leaders;
   const others = order.slice(leaders.length);
   const free = order.find((row) => row.method.supervision === "none");
+  const price = leaders.includes(free) ? `No supervision${leaders.length > 1 ? `, with ${labelOf(free.method)}` : ""}` : priceOf(leader);
   return [
-    answerCard("Which method?", leaders.length < 4 ? join(leaders.map((row) => labelOf(row.method))) : `${leaders.length} methods alike`, `${says(leader)} settings.`,
+    answerCard("Which method?", leaders.length < 4 ? join(leaders.map((row) => labelOf(row.method))) : `${leaders.length} methods alike`, `${leaders.length > 1 ? "each " : ""}${says(leader)}.`,
       others.length ? `Next: ${others.slice(0, 3).map((row) => `${labelOf(row.method)} (${says(row)})`).join("; ")}.` : null),
     overviewSureness(sections, state),
-    answerCard("At what price?", priceOf(leaders.find((row) => row === free) || leader),
+    answerCard("At what price?", price,
       free && !leaders.includes(free) ? `Best without supervision: ${labelOf(free.method)} (${says(free)}).` : "What it costs in time and size is shown in each setting."),
     trust,
   ];
@@ -106,9 +108,10 @@ const priceOf = (row) =>
 
 function overviewSureness(sections, state) {
   const firsts = (section) => section.scores[state.rule].rank.filter((rank) => rank && rank[0] === 1).length;
-  const shared = sections.reduce((sum, section) => sum + firsts(section), 0) / sections.length;
+  const ranked = sections.filter(firsts);
+  const shared = ranked.reduce((sum, section) => sum + firsts(section), 0) / ranked.length;
   const seeds = [...new Set(sections.map((section) => section.seeds.length))].sort((a, b) => a - b);
-  const sharing = shared > 1 ? `${shared.toFixed(1)} methods share rank 1` : "One method per setting leads";
+  const sharing = shared > 1 ? `${+shared.toFixed(1)} methods share rank 1` : "One method per setting leads";
   const tasks = meritOf(sections, state).merit.id === "average" && index.suites[state.protocol][state.rule];
   const rivals = tasks && new Set(tasks.groups.filter((group) => group.includes(0)).flat()).size - 1;
   return answerCard("How sure?", !tasks ? sharing : rivals > 0 ? `Cannot be told from ${plural(rivals, "other")}` : "Better than all others",

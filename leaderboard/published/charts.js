@@ -254,54 +254,67 @@ function dotPlot({ width, methods, ids, of, range, title, text, ticks, groups = 
 /* ---- gamma ---- */
 
 const GAMMA_LINES = [
-  { name: "score", class: "score", of: (row) => row.metric(row.headline).mean, half: (row) => row.metric(row.headline).half },
-  { name: "bias accuracy", class: "bias", of: (row) => row.info("bias_accuracy") },
-  { name: "sparsity", class: "sparsity", of: (row) => row.metric("sparsity").mean },
+  { name: "score", class: "score", of: (run) => run.score },
+  { name: "bias accuracy", class: "bias", of: (run) => run.bias },
+  { name: "sparsity", class: "sparsity", of: (run) => run.sparsity },
 ];
 
-/** One chart for each method that was run at several gamma and is otherwise the same. */
-function gammaSweeps(rows, section) {
-  const others = ({ gamma, ...rest }) => JSON.stringify(Object.entries(rest).sort());
-  const swept = rows.filter((row) => typeof row.entry.params.gamma === "number");
-  const groups = Map.groupBy(swept, (row) => `${row.method.method} ${row.method.version} ${others(row.entry.params)}`);
-  return [...groups.values()].filter((group) => group.length > 2).map((group) => gammaSweep(group, section));
+/** One chart for each method that was tried at several gamma and is otherwise the same. */
+function gammaSweeps(found, rows, section, state) {
+  const ids = new Set(rows.map((row) => row.id));
+  return found.gammas.filter((sweep) => isShown(state, sweep) || sweep.results.some((run) => ids.has(run.id))).map((sweep) => gammaSweep(sweep, section));
 }
 
-function gammaSweep(group, section) {
-  const runs = [...group].sort((a, b) => a.entry.params.gamma - b.entry.params.gamma);
-  const gammas = runs.map((row) => row.entry.params.gamma);
-  const log = gammas[0] > 0 && gammas.at(-1) / gammas[0] >= 10;
+/** Round marks joined by lines: the trials of a tuning, or the results if there was none; diamonds: results at what was chosen. */
+function gammaSweep(sweep, section) {
+  const runs = sweep.tuned ? sweep.trials : sweep.results;
+  const chosen = sweep.tuned ? sweep.results : [];
+  const gammas = [...runs, ...chosen].map((run) => run.gamma).concat(sweep.pruned).sort((a, b) => a - b);
+  const log = gammas.at(-1) / gammas[0] >= 10;
   const along = (value) => (log ? Math.log10(value) : value);
-  const lines = GAMMA_LINES.filter((line) => runs.some((row) => known(line.of(row))));
+  const lines = GAMMA_LINES.filter((line) => runs.some((run) => known(line.of(run))));
+  const leads = (run) => (run.id ? { "data-entry": run.id, "data-open": `${section.id}/${run.id}` } : {});
+  const whisker = (run, x, y) => known(run.half) && svg("line", { class: "whisker", x1: x(along(run.gamma)), x2: x(along(run.gamma)), y1: y(Math.max(0, run.score - run.half)), y2: y(Math.min(1, run.score + run.half)) });
   const draw = (width) => {
     const margin = { left: 44, right: 96, top: 24, bottom: 44 };
-    const x = linear(extent(gammas.map(along), undefined, 0.04), [margin.left, width - margin.right]);
+    const range = extent(gammas.map(along), undefined, 0.04);
+    const x = linear(range, [margin.left, width - margin.right]);
     const y = linear([0, 1], [CHART_HEIGHT - margin.bottom, margin.top]);
     const ends = spread(lines.map((line) => y(line.of(runs.at(-1)) ?? 0)), 15, margin.top, CHART_HEIGHT - margin.bottom);
     return svg("svg", { width, height: CHART_HEIGHT, viewBox: `0 0 ${width} ${CHART_HEIGHT}` },
       axes({
         x, y, width, height: CHART_HEIGHT, margin, xTitle: "γ, weight of the bias term", yTitle: "%",
-        xTicks: gammas.map(along), xText: (tick) => String(gammas.find((gamma) => along(gamma) === tick)),
+        xTicks: log ? logTicks(...range) : niceTicks(...range), xText: (tick) => String(+(log ? 10 ** tick : tick).toPrecision(2)),
         yTicks: niceTicks(0, 1), yText: (tick) => percent(tick, 0),
       }),
       lines.map((line, i) => {
-        const points = runs.filter((row) => known(line.of(row)));
-        const at = (row) => [x(along(row.entry.params.gamma)), y(line.of(row))];
+        const points = runs.filter((run) => known(line.of(run)));
+        const at = (run) => [x(along(run.gamma)), y(line.of(run))];
         return svg("g", { class: `gamma ${line.class}` },
-          svg("path", { class: "line", d: `M${points.map((row) => at(row).map((c) => c.toFixed(1)).join(",")).join("L")}` }),
-          points.map((row) => [
-            line.half && known(line.half(row)) ? svg("line", { class: "whisker", x1: at(row)[0], x2: at(row)[0], y1: y(line.of(row) - line.half(row)), y2: y(line.of(row) + line.half(row)) }) : null,
-            svg("circle", { cx: at(row)[0], cy: at(row)[1], r: 4.5, ...opens(row, section), "data-tip": `γ ${row.entry.params.gamma}\n${line.name}: ${percent(line.of(row))} %` }),
-          ]),
+          svg("path", { class: "line", d: `M${points.map((run) => at(run).map((c) => c.toFixed(1)).join(",")).join("L")}` }),
+          line.class === "score" ? points.map((run) => whisker(run, x, y)) : null,
+          points.map((run) => svg("circle", { cx: at(run)[0], cy: at(run)[1], r: 4.5, ...leads(run), "data-tip": `${run.id ? "" : "trial, "}γ ${run.gamma}\n${line.name}: ${percent(line.of(run))} %` })),
           svg("text", { class: "label", x: width - margin.right + 10, y: ends[i] + 4 }, line.name));
-      }));
+      }),
+      svg("g", { class: "gamma score" }, chosen.map((run) => [
+        svg("line", { class: "now", x1: x(along(run.gamma)), x2: x(along(run.gamma)), y1: margin.top, y2: CHART_HEIGHT - margin.bottom }),
+        whisker(run, x, y),
+        svg("path", { class: "chosen", d: SHAPES.diamond, transform: `translate(${x(along(run.gamma)).toFixed(1)},${y(run.score).toFixed(1)}) scale(1.3)`, ...leads(run), "data-tip": `result at γ ${run.gamma}\nscore: ${within(run.score, run.half)} %` }),
+      ])),
+      sweep.pruned.map((gamma) => svg("path", { class: "ended", d: SHAPES.cross, transform: `translate(${x(along(gamma)).toFixed(1)},${y(0) - 8})`, "data-tip": `trial at γ ${gamma}, ended early` })));
   };
+  const numbers = (run, what) => [String(run.gamma), what, ...lines.map((line) => percent(line.of(run)))];
   return figure({
-    title: `${runs[0].method.method}: what γ does`,
-    hint: "A larger γ removes more of what tells the bias. Bias accuracy is how well the bias can still be read from the features.",
+    title: `${sweep.method}${sweep.variant ? ` (${sweep.variant})` : ""}: what γ does`,
+    hint: `A larger γ removes more of what tells the bias. Bias accuracy is how well the bias can still be read from the features.${
+      sweep.tuned ? ` Round marks are the trials of the tuning, on seed ${join(sweep.seeds)}, scored on test like all else, which the tuning did not see${chosen.length ? "; the diamond is the result at what it chose, on the seeds of the table" : ""}.` : ""}${
+      sweep.pruned.length ? " Crosses at the bottom are trials that were ended early." : ""}`,
     draw,
-    columns: ["γ", ...lines.map((line) => `${line.name}, %`)],
-    rows: runs.map((row) => [String(row.entry.params.gamma), ...lines.map((line) => percent(line.of(row)))]),
+    columns: ["γ", "what", ...lines.map((line) => `${line.name}, %`)],
+    rows: [
+      ...runs.map((run) => numbers(run, sweep.tuned ? "trial" : "result")), ...chosen.map((run) => numbers(run, "result")),
+      ...sweep.pruned.map((gamma) => [String(gamma), "trial, ended early", ...lines.map(() => "–")]),
+    ],
   });
 }
 

@@ -29,10 +29,18 @@ function entryDetails(row, part, state, cells, seed) {
     row.entry.notes.map((note) => h("p", { class: "note" }, note)),
     publishedTable(row.published, `Published for ${row.method.method}`),
     h("h3", null, "Cells"),
-    Object.entries(cells.cells[row.id] || {}).map(([number, cell]) => cellDetails(row, number, cell, cells.environments, number === seed)),
+    Object.entries(cells.cells[row.id] || {}).map(([number, values]) => cellDetails(row, number, cellOf(values, cells), cells.environments, number === seed)),
     h("h3", null, "Parameters of the method"), values(row.entry.params),
     h("h3", null, "Parameters of the task"), values(section.params),
   ].flat().filter(Boolean);
+}
+
+/** A cell with its values by name; files hold them by position. */
+function cellOf(values, { columns, choice }) {
+  const named = (names, list) => Object.fromEntries(names.map((name, i) => [name, list[i]]));
+  const cell = named(columns, values);
+  cell.rules = Object.fromEntries(Object.entries(cell.rules).map(([rule, chosen]) => [rule, named(choice, chosen)]));
+  return cell;
 }
 
 function byRule(row, part) {
@@ -69,7 +77,7 @@ function values(object) {
 }
 
 function cellDetails(row, number, cell, environments, opened) {
-  const score = cell.rules?.[readState().rule]?.score;
+  const score = cell.rules[readState().rule]?.score;
   const said = { done: known(score) ? `${percent(score)} %` : "done", failed: `failed: ${cell.failure}`, missing: "not run" }[cell.status];
   const body = h("div", { class: "cell" });
   const element = h("details", { id: `cell-${number}`, open: opened, class: cell.status }, h("summary", null, `Seed ${number}: ${said}`), body);
@@ -92,7 +100,7 @@ function cellBody(row, number, cell, environments) {
   return [
     values(Object.fromEntries(Object.entries(about).filter(([, value]) => known(value)))),
     cell.status === "failed" ? [h("h4", null, "Why it failed"), h("pre", { tabindex: "0" }, `${cell.failure}\n${cell.traceback || ""}`)] : null,
-    Object.keys(cell.rules || {}).length ? choices(row, cell) : null,
+    Object.keys(cell.rules).length ? choices(row, cell) : null,
     h("h4", null, "To reproduce"), command(row, number, cell),
     h("details", null, h("summary", null, "Environment"), h("pre", { tabindex: "0" }, JSON.stringify(environments[cell.environment], null, 2))),
     h("p", null, h("a", { href: linkTo({ open: `${row.section.id}/${row.id}/${number}` }) }, "Permalink of this cell")),

@@ -62,7 +62,7 @@ async function render() {
   const view = JSON.stringify({ ...state, open: "" });
   try {
     if (view !== shownView) {
-      rowLimit = ROWS_AT_ONCE;
+      moreRows = 0;
       shownView = view;
       await renderView(state, view);
     }
@@ -76,7 +76,9 @@ function renderAgain() {
   return renderView(readState(), shownView);
 }
 
+/** Shows a view; the document says how far it is: waiting (for data), text (the charts are still to come), drawn. */
 async function renderView(state, view) {
+  document.documentElement.dataset.view = "waiting";
   renderControls(state);
   const sections = chosenSections(state);
   const single = sections.length === 1;
@@ -84,9 +86,30 @@ async function renderView(state, view) {
   if (view !== shownView) return; // the reader has moved on while data were loading
   const focused = document.activeElement?.id;
   byId("view").replaceChildren(...content.flat(Infinity).filter(Boolean));
-  document.querySelectorAll("figure.chart").forEach((figure) => figure.redraw?.());
   if (focused) byId(focused)?.focus({ preventScroll: true });
+  drawCharts();
   document.title = [single ? `${sections[0].task}, ${shortName(sections[0])}` : "", index.title].filter(Boolean).join(" · ");
+}
+
+const FRAME = 30; // milliseconds: the table is on the screen before the first chart is drawn
+const PAUSE = 250; // who types on, waits for no chart
+let drawing = 0;
+
+/** Draws the charts of the view, those on the screen first, the page answering in between; a later call takes over. */
+async function drawCharts() {
+  const mine = (drawing += 1);
+  document.documentElement.dataset.view = "text";
+  const figures = [...document.querySelectorAll("figure.chart")].filter((figure) => figure.redraw);
+  const places = figures.map((figure) => figure.place()); // all before the first is drawn: one layout instead of many
+  const isSeen = ({ top }) => top < innerHeight;
+  const order = [...figures.keys()].sort((a, b) => isSeen(places[b]) - isSeen(places[a]));
+  for (const [done, i] of order.entries()) {
+    const first = !isSeen(places[i]) && (!done || isSeen(places[order[done - 1]]));
+    await new Promise((resolve) => setTimeout(resolve, first ? PAUSE : done ? 0 : FRAME));
+    if (mine !== drawing) return;
+    figures[i].redraw(places[i].width);
+  }
+  document.documentElement.dataset.view = "drawn";
 }
 
 function announce(shown, total) {
@@ -109,7 +132,7 @@ async function sectionView(section, state) {
     sectionNotes(part, section, state),
     h("section", { class: "charts", "aria-label": "Charts" },
       rhoCurves(relatives, rows, state, section), sparsityChart(rows, section), alignmentChart(rows, section), costChart(rows, section, state),
-      gammaSweeps(rows, section), pairTable(rows, section), layerTable(rows), knowledgeTable(rows), gradCam(rows)),
+      gammaSweeps(part.rules[state.rule], rows, section, state), pairTable(rows, section), layerTable(rows), knowledgeTable(rows), gradCam(rows)),
     part.published.length ? h("details", { class: "card" }, h("summary", null, `${plural(part.published.length, "published number")} for this setting`), publishedTable(part.published, "Published numbers, as their sources give them; never mixed into ours")) : null,
   ];
 }
@@ -121,7 +144,7 @@ function sectionNotes(part, section, state) {
   const usable = usableRules(section);
   const notes = Object.entries(part.notApplicable).map(([method, reason]) => `${method} is not applicable here: ${reason}.`);
   if (part.departures.length) notes.push(`Published numbers were measured under other conditions; here: ${part.departures.join("; ")}.`);
-  if (part.unequalBudgets) notes.unshift("Methods were tuned with different budgets; the notes beside them say how.");
+  if (part.budgets) notes.unshift(part.budgets);
   const others = !usable.length || usable.includes(state.rule) ? null : h("p", { class: "hint" },
     `The rule ${state.rule} does not apply to this task. Look at it by `, usable.map((rule, i) => [i ? ", " : "", h("a", { href: linkTo({ rule }) }, rule)]), ".");
   return [others, notes.map((note) => h("p", { class: "hint" }, note))];
@@ -139,6 +162,7 @@ function overview(sections, state) {
     h("section", { class: "answers", "aria-label": "At a glance" }, overviewAnswers(rows, sections, state)),
     rows.length ? table(rows, overviewColumns(rows, sections, state), state, { caption: "Scores of all methods in all settings shown, percent", sort: merit.first === "down" ? `-${merit.id}` : merit.id }) : h("p", { class: "card" }, "No method passes the filter."),
     h("p", { class: "hint" }, "Percent by each setting's headline metric, with the rank; the stronger the tint, the better within its column. Follow “look” to a setting, and a number to what is behind it."),
+    index.budgets[state.protocol] ? h("p", { class: "hint" }, index.budgets[state.protocol]) : null,
     h("section", { class: "charts", "aria-label": "Charts" }, 
       all ? [averageRanks(state), interquartileMeans(state)] : null, groups.map((group) => rhoCurves(group, rows, state))),
   ];
@@ -229,7 +253,7 @@ function setUpReading() {
   addEventListener("resize", () => {
     if (innerWidth === width) return;
     width = innerWidth;
-    document.querySelectorAll("figure.chart").forEach((figure) => figure.redraw?.());
+    drawCharts();
   });
 }
 

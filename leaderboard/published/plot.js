@@ -52,14 +52,21 @@ function extent(values, [least, most] = [-Infinity, Infinity], share = 0.06) {
 /** Grid, tick labels and titles of both axes. */
 function axes({ x, y, xTicks, yTicks, xText, yText, xTitle, yTitle, width, height, margin }) {
   const bottom = height - margin.bottom;
+  let end = -Infinity; // of the last label: one that would run into it is left out
+  const legible = xTicks.map((tick) => {
+    const half = (xText(tick).length * LETTER) / 2;
+    if (x(tick) - half < end + 8) return false;
+    end = x(tick) + half;
+    return true;
+  });
   return svg("g", { class: "axes" },
     yTicks.map((tick) => [
       svg("line", { x1: margin.left, x2: width - margin.right, y1: y(tick), y2: y(tick) }),
       svg("text", { x: margin.left - 7, y: y(tick) + 4, "text-anchor": "end" }, yText(tick)),
     ]),
-    xTicks.map((tick) => [
+    xTicks.map((tick, i) => [
       svg("line", { x1: x(tick), x2: x(tick), y1: bottom, y2: bottom + 4 }),
-      svg("text", { x: x(tick), y: bottom + 17, "text-anchor": "middle" }, xText(tick)),
+      legible[i] ? svg("text", { x: x(tick), y: bottom + 17, "text-anchor": "middle" }, xText(tick)) : null,
     ]),
     svg("text", { class: "axis-title", x: (margin.left + width - margin.right) / 2, y: height - 4, "text-anchor": "middle" }, xTitle),
     svg("text", { class: "axis-title", x: margin.left - 34, y: 12 }, yTitle));
@@ -126,8 +133,9 @@ function figure({ title, hint, draw, columns, rows, legend, names, wide, tools }
   const element = h("figure", { class: wide ? "card chart wide" : "card chart" },
     h("figcaption", null, h("h3", null, title), h("p", { class: "hint" }, hint), tools),
     canvas, legend ? h("div", { class: "legend" }, legend) : null, names ? nameLegend(names) : null, data);
-  element.redraw = () => {
-    const drawing = draw(Math.max(280, canvas.clientWidth));
+  element.place = () => ({ top: canvas.getBoundingClientRect().top, width: Math.max(280, canvas.clientWidth) });
+  element.redraw = (width) => {
+    const drawing = draw(width);
     drawing.setAttribute("role", "img");
     drawing.setAttribute("aria-label", `${title}. ${hint} The data follow as a table.`);
     canvas.replaceChildren(drawing);

@@ -5,8 +5,15 @@ const DEFAULTS = {
   protocol: "", rule: "", task: "", rho: "", data: "", supervision: "", q: "", sort: "", cost: "train_seconds", open: "",
 };
 let index = null;
+let lastRead = null;
 
+/** The state that the address says; every link of a view asks for it. */
 function readState() {
+  if (lastRead?.address !== location.hash) lastRead = { address: location.hash, state: parseState() };
+  return { ...lastRead.state };
+}
+
+function parseState() {
   const given = new URLSearchParams(location.hash.slice(1));
   const state = { ...DEFAULTS };
   for (const name of Object.keys(DEFAULTS)) if (given.has(name)) state[name] = given.get(name);

@@ -2,7 +2,8 @@
 "use strict";
 
 const ROWS_AT_ONCE = 60;
-let rowLimit = ROWS_AT_ONCE;
+const CELLS_AT_ONCE = 800; // more would make typing in the search slow
+let moreRows = 0;
 
 /** Rows sorted by the state's column; whatever is unknown comes last in both directions. */
 function sorted(rows, columns, sort) {
@@ -33,16 +34,17 @@ function headCell(column, sort) {
 
 function table(rows, columns, state, { caption, sort }) {
   const order = sorted(rows, columns, state.sort || sort);
-  const body = h("tbody", null, order.slice(0, rowLimit).map((row) =>
+  const step = Math.max(12, Math.min(ROWS_AT_ONCE, Math.ceil(CELLS_AT_ONCE / columns.length)));
+  const body = h("tbody", null, order.slice(0, step + moreRows).map((row) =>
     h("tr", { "data-entry": row.id, class: row.class }, columns.map((column) =>
       h(column.id === "method" ? "th" : "td", { class: column.class, scope: column.id === "method" ? "row" : null, ...column.attributes?.(row) }, column.cell(row))))));
-  const more = order.length - rowLimit;
+  const more = order.length - step - moreRows;
   return [
     h("div", { class: "scroll card", role: "region", tabindex: "0", "aria-label": caption },
       h("table", { class: "board" }, h("caption", { class: "sr" }, caption),
         h("thead", null, columns.some((c) => c.group) ? groupRow(columns) : null, h("tr", null, columns.map((column) => headCell(column, state.sort || sort)))), body)),
-    more > 0 ? h("p", null, h("button", { type: "button", id: "more", class: "plain", click: () => { rowLimit += 4 * ROWS_AT_ONCE; renderAgain(); } },
-      `Show ${Math.min(more, 4 * ROWS_AT_ONCE)} more of ${more}`)) : null,
+    more > 0 ? h("p", null, h("button", { type: "button", id: "more", class: "plain", click: () => { moreRows += 4 * step; renderAgain(); } },
+      `Show ${Math.min(more, 4 * step)} more of ${more}`)) : null,
   ];
 }
 
@@ -74,7 +76,7 @@ function rankCell(row) {
 
 /** Dots and whiskers of all methods on one axis; a thin line marks vanilla, a hollow diamond the published number. */
 function intervalColumn(rows) {
-  const width = 150;
+  const width = 110;
   const ends = rows.filter((row) => known(row.mean)).flatMap((row) => [row.mean - (row.half || 0), row.mean + (row.half || 0)]);
   const x = linear(extent(ends.map((value) => Math.min(1, Math.max(0, value))), [0, 1], 0.03), [6, width - 6]);
   const inside = (value) => Math.min(width - 2, Math.max(2, x(value)));
@@ -93,14 +95,20 @@ function intervalColumn(rows) {
   };
 }
 
+/** Of several published numbers the first that comes with a standard deviation; never the one that suits ours best. */
+function leadingNumber(row) {
+  const numbers = row.published.filter((p) => p.metric === row.headline);
+  return numbers.find((p) => known(p.std)) || numbers[0];
+}
+
 function publishedCell(row) {
   const numbers = row.published.filter((p) => p.metric === row.headline);
   if (!numbers.length) return h("span", { class: "faint" }, "–");
-  const nearest = numbers.reduce((a, b) => (Math.abs(a.value - row.mean) <= Math.abs(b.value - row.mean) ? a : b));
-  const difference = known(row.mean) ? row.mean - nearest.value : null;
+  const shown = leadingNumber(row);
+  const difference = known(row.mean) ? row.mean - shown.value : null;
   return h("span", { title: numbers.map((p) => `${withStd(p)}: ${p.source} (${p.evidence})`).join("\n") },
-    withStd(nearest), row.departures.length ? h("span", { class: "delta", title: row.departures.join("\n") }, "other conditions") : known(difference) ? h("span", { class: "delta" }, `ours ${signed(difference)}${
-      known(nearest.deviations) ? ` = ${nearest.deviations.toFixed(1).replace("-", "−")} std` : ""}`) : null);
+    withStd(shown), row.departures.length ? h("span", { class: "delta", title: row.departures.join("\n") }, "other conditions") : known(difference) ? h("span", { class: "delta" }, `ours ${signed(difference)}${
+      known(shown.deviations) ? ` = ${shown.deviations.toFixed(1).replace("-", "−")} std` : ""}`) : null);
 }
 
 function seedsCell(row) {
@@ -130,7 +138,7 @@ function sectionColumns(rows, section) {
     metric("sparsity", "sparsity", "sparsity", "Share of weights that are exactly zero or removed"),
     { id: "time", title: "training", class: "number", about: "Wall time in the method, mean over seeds; without the network that it starts from", key: (row) => row.costs.train_seconds, cell: (row) => duration(row.costs.train_seconds) },
     { id: "oracle", title: "oracle gap", class: "number", about: "What choosing the candidate on test itself would add", key: (row) => row.oracleGap, cell: (row) => percent(row.oracleGap) },
-    ...(rows.some((row) => row.published.some((p) => p.metric === row.headline)) ? [{ id: "published", title: "published", class: "number paper", first: "down", about: "The published number nearest to ours, and ours minus it", key: (row) => row.published.find((p) => p.metric === row.headline)?.value, cell: publishedCell }] : []),
+    ...(rows.some((row) => row.published.some((p) => p.metric === row.headline)) ? [{ id: "published", title: "published", class: "number paper", first: "down", about: "A published number, one with a standard deviation where there is one, and ours minus it; all of them are below", key: (row) => leadingNumber(row)?.value, cell: publishedCell }] : []),
     { id: "seeds", title: "seeds", class: "seeds", first: "down", about: "● done, ✕ failed, ○ missing", key: (row) => row.marks.split("d").length, cell: seedsCell },
   ];
 }
@@ -141,7 +149,7 @@ const shortName = (section) => [levelText(section.rho), section.data].filter(Boo
 
 const FIRSTS = {
   id: "firsts", title: "rank 1", class: "number", first: "down", about: "In how many of the settings shown nothing is significantly better",
-  key: (row) => (row.ranks.length ? row.firsts + (row.average || 0) / 1000 : null), says: () => "",
+  key: (row) => (row.ranks.length ? row.firsts + (row.average || 0) / 1000 : null), level: (row) => row.firsts, says: () => "",
   cell: (row) => (row.ranks.length ? [h("strong", null, String(row.firsts)), h("span", { class: "half" }, ` of ${row.ranks.length}`)] : "–"),
 };
 
@@ -216,8 +224,8 @@ function settingColumn(section, position, rows, state) {
       const title = `${labelOf(row.method)}\n${within(score.mean, score.half)} %\n${score.rank ? `rank ${score.rank.join("–")}` : "not ranked"}`;
       if (!known(score.mean) && !applies && section.cells.done) return h("span", { class: "faint", title: `the rule ${state.rule} does not apply to this task` }, "n/a");
       if (!known(score.mean)) return h("span", { class: "bad", title: "no result: failed or not run" }, "✕", h("span", { class: "sr" }, "no result"));
-      return h("a", { href: linkTo({ open: `${section.id}/${row.id}` }), "data-tip": title, class: score.rank?.[0] === 1 ? "score first" : "score" }, percent(score.mean),
-        score.rank ? h("sup", null, h("span", { class: "sr" }, "rank "), String(score.rank[0])) : null);
+      return h("a", { href: linkTo({ open: `${section.id}/${row.id}` }), "data-tip": title, class: score.rank?.[0] === 1 ? "score first" : "score", "aria-label": `${percent(score.mean)}${score.rank ? `, rank ${score.rank[0]}` : ""}` },
+        percent(score.mean), score.rank ? h("sup", null, String(score.rank[0])) : null);
     },
   };
 }

@@ -18,7 +18,7 @@ from benchmark.data import Batch
 from benchmark.network import Network
 from benchmark.run import Run
 from benchmark.task import Recipe
-from benchmark.training import cross_entropy, fit, make_optimizer, require_finite
+from benchmark.training import Stepper, cross_entropy, fit, make_optimizer, require_finite
 from methods.denetdm import DenetdmParams
 from methods.denetdm.branches import plan
 
@@ -114,6 +114,7 @@ def train_target(
     """
     teachers = Teachers(run, experts, params.temperature, fixed=recipe.augment == "none")
     optimizer = make_optimizer(target.parameters(), recipe)
+    step = Stepper(optimizer)
     order = run.stream("order", "stage 2")
     for epoch in run.epochs("stage 2", recipe.epochs, {"target": target, "optimizer": optimizer, "order": order}):
         target.train()
@@ -134,7 +135,7 @@ def train_target(
                 )
             optimizer.zero_grad(set_to_none=True)
             value.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
+            step()
             total += value.detach()
         require_finite(total, f"loss in epoch {epoch} of stage 2")
         if run.is_candidate(epoch, recipe.epochs):

@@ -9,7 +9,7 @@ import torch
 from benchmark.augment import augment
 from benchmark.data import Batch, Data
 from benchmark.run import Run
-from benchmark.training import Loss, require_finite
+from benchmark.training import Loss, Stepper, require_finite
 from methods.shared.bias_head import BiasHead
 from methods.shared.gated import Gated
 
@@ -49,7 +49,7 @@ def train_masks(
         DivergedError: The sum of an epoch's losses is not finite.
     """
     recipe = run.problem.recipe
-    total = torch.zeros((), device=run.device)
+    total, step = torch.zeros((), device=run.device), Stepper(optimizer)
     for batch in data.shuffled(batch_size or recipe.batch_size, order):
         with run.autocast():
             z, logits = gated(augment(batch.x, recipe.augment, order), tau)
@@ -60,7 +60,7 @@ def train_masks(
                 head.optimizer.zero_grad(set_to_none=True)
         optimizer.zero_grad(set_to_none=True)
         value.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
+        step()
         if bias is not None:
             head.step()
         total += value.detach()

@@ -5,6 +5,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
@@ -131,3 +132,33 @@ def test_what_is_no_table_is_not_published(tmp_path: Path) -> None:
     (tmp_path / "x.parquet").write_bytes(b"nothing")
     assert publish(tmp_path / "out", tmp_path / "x.parquet").exit_code == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_a_table_whose_texts_would_fill_the_memory_is_not_published(
+    lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab.add("vanilla", [0.5])
+    table = pq.read_table(lab.table())
+    bomb = pa.array(["x" * 1_000_000] * table.num_rows)
+    place = table.column_names.index("traceback")
+    pq.write_table(table.set_column(place, "traceback", bomb), tmp_path / "bomb.parquet", compression="zstd")
+    assert (tmp_path / "bomb.parquet").stat().st_size < 100_000
+    monkeypatch.setattr("leaderboard.publish.MOST_BYTES", 2_000_000)
+    done = publish(tmp_path / "out", tmp_path / "bomb.parquet")
+    assert done.exit_code == 1
+    assert "unpacks to more than 2000000 bytes" in done.output
+    assert not (tmp_path / "out" / "results.parquet").exists()
+
+
+def test_what_is_committed_can_be_published_again_with_the_same_numbers(tmp_path: Path) -> None:
+    committed = Path(__file__).parents[2] / "leaderboard" / "published"
+    for folder, table in ((tmp_path / "a", committed), (tmp_path / "b", tmp_path / "a")):
+        done = publish(folder, table / "results.parquet", "--title", "debias-bench: first results")
+        assert done.exit_code == 0, done.output
+    assert pq.read_table(tmp_path / "a" / "results.parquet").equals(pq.read_table(committed / "results.parquet"))
+    names = sorted(path.name for path in (committed / "tables").glob("*.csv"))
+    assert sorted(path.name for path in (tmp_path / "a" / "tables").glob("*.csv")) == names
+    for name in names:
+        again = (tmp_path / "a" / "tables" / name).read_text(encoding="utf-8")
+        assert again == (committed / "tables" / name).read_text(encoding="utf-8")
+    assert contents(tmp_path / "a") == contents(tmp_path / "b")

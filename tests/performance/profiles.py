@@ -73,7 +73,7 @@ WHOLE: dict[str, tuple[Place, ...]] = {
 STEP: dict[str, tuple[Place, ...]] = {
     "gather": (("benchmark/data.py", "*"), ("benchmark/augment.py", "*")),
     "backward": (("torch/_tensor.py", "backward"),),
-    "optimiser": (("/torch/optim/", "*"),),
+    "optimiser": (("/torch/optim/", "*"), ("benchmark/training.py", "__call__")),
     "forward": (
         ("benchmark/training.py", "fit"),
         ("methods/shared/mask_training.py", "train_masks"),

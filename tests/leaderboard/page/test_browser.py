@@ -322,3 +322,27 @@ def test_published_numbers_stand_beside_ours_only_where_conditions_are_alike(
     page.open(folder, "#protocol=short&task=colored_mnist&rho=0.99&q=denetdm")
     assert page.texts("td.paper .delta") == ["other conditions"]
     assert any("protocol short, not the authors' budget" in text for text in page.texts("#view .hint"))
+
+
+def test_the_cards_over_settings_name_all_that_share_the_lead(
+    page: Any, make_board: Callable[..., Board], make_rows: Callable[..., Any], tmp_path: Path
+) -> None:
+    rows = []
+    for row in make_rows(seeds=3):
+        setting = (row["task"], row["rho"], row["protocol"])
+        if setting == ("colored_mnist", 0.99, "paper") and row["method"] in (
+            "vanilla",
+            "ffw_unstructured",
+            "group_dro",
+        ):
+            same = {**row, "unbiased_accuracy": 0.9 if row["status"] == "done" else None}
+            rows.append(row if row["method"] == "vanilla" else same)
+        elif row["task"] == "celeba" and row["method"] == "vanilla" and row["seed"] == 0:
+            rows.append(row)
+    build(make_board(rows), tmp_path / "page")
+    page.open(tmp_path / "page")
+    which, sure, price, trust = page.texts(".answers article")
+    assert "ffw_unstructured and group_dro\neach rank 1 in 1 of 1 setting." in which.replace("\n\n", "\n")
+    assert "2 methods share rank 1" in sure
+    assert "Needs" in price
+    assert "10 of 10 cells done" in trust

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import replace
 
-import pytest
 import torch
 from torch import nn
 from torch.nn import functional
@@ -120,25 +118,3 @@ def test_a_restored_head_goes_on_with_its_momentum() -> None:
     order.set_state(middle)
     second.refine(z, b, 16, order, epochs=2)
     assert torch.equal(first.linear.weight, second.linear.weight)
-
-
-@pytest.mark.parametrize("momentum", [0.9, 0.0])
-def test_its_steps_are_those_of_its_optimizer_bit_for_bit(momentum: float) -> None:
-    settings = replace(SETTINGS, momentum=momentum)
-    ours, plain = (
-        BiasHead(5, (3, 4), settings, torch.Generator().manual_seed(0), torch.device("cpu")) for _ in range(2)
-    )
-    draws = torch.Generator().manual_seed(2)
-    for _ in range(5):
-        for mine, other in zip(ours.linear.parameters(), plain.linear.parameters(), strict=True):
-            mine.grad = torch.randn(mine.shape, generator=draws)
-            other.grad = mine.grad.clone()
-        ours.step()
-        plain.optimizer.step()
-        assert torch.equal(ours.linear.weight, plain.linear.weight)
-        assert torch.equal(ours.linear.bias, plain.linear.bias)
-    saved = ours.state_dict()["optimizer"]["state"]
-    for number, state in plain.state_dict()["optimizer"]["state"].items():
-        assert state.keys() == saved[number].keys()
-        if momentum:
-            assert torch.equal(state["momentum_buffer"], saved[number]["momentum_buffer"])
