@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
+import numpy.typing as npt
 
 from leaderboard.statistics import DECIMALS, FloatArray
 
@@ -114,11 +116,18 @@ def interquartile_mean(scores: FloatArray, resamples: int = 2000, seed: int = 0)
     fewest = min(len(row) for row in rows)
     if fewest < 2:
         return Estimate(value, math.nan, math.nan)
-    rng = np.random.default_rng(seed)
-    drawn = np.concatenate([rng.choice(row, (resamples, len(row) - 1)) for row in rows], axis=1)
+    redrawn = _redrawn(tuple(len(row) for row in rows), resamples, seed)
+    drawn = np.concatenate([row[places] for row, places in zip(rows, redrawn, strict=True)], axis=1)
     cut = drawn.shape[1] // 4
     drawn.partition((cut, drawn.shape[1] - cut - 1), axis=1)
     error = float(np.std(drawn[:, cut : drawn.shape[1] - cut].mean(1), ddof=1))
     freedom = max(fewest - 1.0, sum(len(row) - 1 for row in rows) / 2)
     half = float(stats.t.ppf(0.975, freedom)) * error
     return Estimate(value, value - half, value + half)
+
+
+@lru_cache(maxsize=4)
+def _redrawn(lengths: tuple[int, ...], resamples: int, seed: int) -> tuple[npt.NDArray[np.int64], ...]:
+    """Seeds of each task in each resample, n - 1 of n: the same for all methods that have as many."""
+    rng = np.random.default_rng(seed)
+    return tuple(rng.integers(0, length, (resamples, length - 1)) for length in lengths)

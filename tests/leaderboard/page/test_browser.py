@@ -117,6 +117,7 @@ def test_a_number_leads_to_its_cells_and_how_to_run_them_again(page: Any, folder
         "git checkout abc123",
         "debias-bench run cell.yaml",
         '"seeds": [1]',
+        f"debias-bench show cell {entry.cells[1]['key']}",
     ):
         assert text in shown
     page.click("#cell-0 > summary")
