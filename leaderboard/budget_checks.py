@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from benchmark.cell import Cell
 from benchmark.record import Record
 
+MOST_TRIALS = 1_000_000
 Found = tuple[bool, str, str]
 """Whether it refuses the submission, where, and what."""
 
@@ -22,8 +23,8 @@ def check_note(record: Record) -> Iterator[str]:
     cell, note = record.cell, record.cell.tuning
     if note is None:
         return
-    if note.trials < 0 or (note.number is not None and note.number < 0):
-        yield f"its tuning has {note.trials} trials, number {note.number}; expected numbers from 0 on"
+    if not (0 <= note.trials <= MOST_TRIALS and 0 <= (note.number or 0) <= MOST_TRIALS):
+        yield f"its tuning has {note.trials} trials, number {note.number}; expected 0 to {MOST_TRIALS}"
     if record.status == "done" and note.purpose == "result" and note.trials < 1:
         yield "its parameters were chosen by a tuning without a finished trial"
     for name, value in note.values.items():

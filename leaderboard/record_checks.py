@@ -19,8 +19,11 @@ from benchmark.record import SCHEMA_VERSION, Record
 from benchmark.registry import METHODS, TASKS
 from benchmark.task import EVALUATED, groups_of
 from leaderboard.budget_checks import check_note
+from leaderboard.page.diagnostics import summarised
 
 MOST_CANDIDATES = 10_000
+MOST_NUMBER = 2**53
+"""Of seeds, bytes, operations: what tables and pages can hold exactly."""
 MOST_COUNTS_BYTES = 256 * 2**20
 """Of the counts of a split, unpacked."""
 
@@ -34,8 +37,8 @@ def check_cell(record: Record) -> Iterator[str]:
         yield f"its key belongs to another cell: the cell it holds has {cell.key}"
     if cell.engine_version != ENGINE_VERSION:
         yield f"harness version {cell.engine_version}, expected {ENGINE_VERSION}"
-    if cell.seed < 0:
-        yield f"seed {cell.seed}, expected 0 or more"
+    if not 0 <= cell.seed <= MOST_NUMBER:
+        yield f"seed {cell.seed}, expected 0 to {MOST_NUMBER}"
     if PROTOCOLS.get(cell.protocol.name) != cell.protocol:
         yield (
             f"protocol {cell.protocol.name!r} with settings that are not those of a protocol here: an unequal budget"
@@ -45,6 +48,8 @@ def check_cell(record: Record) -> Iterator[str]:
     yield from check_note(record)
     if not isinstance(record.environment.get("code"), str):
         yield "it does not say which code made it (environment.code)"
+    if not isinstance(record.environment.get("hardware", ""), str):
+        yield f"environment.hardware is {record.environment['hardware']!r}, expected text"
     if not _is_time(record.finished_at):
         yield f"finished_at is {record.finished_at!r}, expected a time in ISO 8601"
 
@@ -110,15 +115,24 @@ def check_outcome(record: Record, sizes: IntArray | None) -> Iterator[str]:
         return
     yield from _check_supervision(record)
     yield from _check_candidates(record)
+    yield from _check_diagnostics(record)
     for name, value in vars(record.resources).items():
-        if not math.isfinite(value) or value < 0:
-            yield f"{name} is {value}, expected a number from 0 on"
+        if not 0 <= value <= MOST_NUMBER:
+            yield f"{name} is {value}, expected a number from 0 to {MOST_NUMBER}"
     expected = {split for split in EVALUATED if split in task.splits}
     if record.counts.keys() != expected:
         yield f"counts of {sorted(record.counts)}, expected {sorted(expected)}"
         return
     for split in sorted(expected):
         yield from _check_counts(record, split, record.counts[split], sizes if split == "test" else None)
+
+
+def _check_diagnostics(record: Record) -> Iterator[str]:
+    """Pages summarise them, and one record must not keep a page from being made."""
+    try:
+        summarised([record.diagnostics])
+    except (LookupError, TypeError, AttributeError, ValueError) as error:
+        yield f"its diagnostics are of another form than this version writes: {error!r}"
 
 
 def _check_supervision(record: Record) -> Iterator[str]:
@@ -144,7 +158,7 @@ def _check_candidates(record: Record) -> Iterator[str]:
     for candidate in candidates:
         if not 0 <= candidate.sparsity <= 1:
             yield f"candidate {candidate.label!r} has sparsity {candidate.sparsity}, expected 0 to 1"
-        if candidate.macs < 0:
+        if not 0 <= candidate.macs <= MOST_NUMBER:
             yield f"candidate {candidate.label!r} has {candidate.macs} multiply-accumulates"
         if any(value is not None and not math.isfinite(value) for value in candidate.info.values()):
             yield f"candidate {candidate.label!r} tells a number that is not finite"

@@ -32,7 +32,7 @@ def diagnostics_of(entry: Entry) -> dict[str, Any]:
     texts = [row.get("diagnostics") for _, row in sorted(entry.cells.items()) if row["status"] == "done"]
     reports = [parsed(text) for text in texts if text]
     try:
-        found = _summarised(reports)
+        found = summarised(reports)
     except (LookupError, TypeError, AttributeError) as error:
         raise ResultCorruptError(
             f"{entry.label} has diagnostics of another form than this version: {error!r}"
@@ -40,7 +40,8 @@ def diagnostics_of(entry: Entry) -> dict[str, Any]:
     return {name: value for name, value in found.items() if value}
 
 
-def _summarised(reports: Sequence[Report]) -> dict[str, Any]:
+def summarised(reports: Sequence[Report]) -> dict[str, Any]:
+    """As :func:`diagnostics_of`, of reports; fails in many ways on those of another form."""
     return {
         "layers": _layers([report["pruned"]["weights"] for report in reports if "weights" in report.get("pruned", {})]),
         "measures": list(_measures(reports)),

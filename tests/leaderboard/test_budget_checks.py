@@ -101,6 +101,7 @@ def test_parameters_tuned_on_a_seed_of_the_results_are_refused(make: Make, tmp_p
     [
         (Tuning("s", "result", None, 0, "", {"gamma": 2.0}), "chosen by a tuning without a finished trial"),
         (Tuning("s", "result", None, -3, "", {"gamma": 2.0}), "its tuning has -3 trials"),
+        (Tuning("s", "result", None, 10**30, "", {"gamma": 2.0}), "expected 0 to 1000000"),
         (Tuning("s", "trial", -1, 0, "", {"gamma": 2.0}), "number -1"),
     ],
 )

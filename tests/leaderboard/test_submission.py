@@ -162,6 +162,24 @@ WRONG: dict[str, tuple[Callable[[Record], Record], str]] = {
         "sparsity 7.0",
     ),
     "time run backwards": (lambda r: replace(r, resources=Resources(train_seconds=-1.0)), "train_seconds is -1.0"),
+    "memory beyond all bounds": (
+        lambda r: replace(r, resources=Resources(peak_memory_bytes=10**30)),
+        "peak_memory_bytes is 1000000000000000000000000000000",
+    ),
+    "operations beyond all bounds": (
+        lambda r: replace(r, candidates=tuple(replace(c, macs=10**30) for c in r.candidates)),
+        "multiply-accumulates",
+    ),
+    "a seed beyond all bounds": (lambda r: rekeyed(r, seed=10**30), "expected 0 to 9007199254740992"),
+    "time that is no number": (lambda r: replace(r, resources=Resources(train_seconds=float("1e400"))), "not a record"),
+    "diagnostics of another form": (
+        lambda r: replace(r, diagnostics={"pruned": {"weights": {"conv": "all"}}}),
+        "its diagnostics are of another form",
+    ),
+    "hardware that is no text": (
+        lambda r: replace(r, environment={**r.environment, "hardware": ["a"]}),
+        "environment.hardware is ['a'], expected text",
+    ),
     "no code": (lambda r: replace(r, environment={}), "which code made it"),
     "no time": (lambda r: replace(r, finished_at="yesterday"), "finished_at is 'yesterday'"),
     "done and failed": (lambda r: replace(r, failure=Failure("why")), "it is done, and has a reason of failure"),
