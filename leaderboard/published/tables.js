@@ -86,7 +86,7 @@ function intervalColumn(rows) {
     id: "interval", title: "95 % interval", class: "interval wide-only", first: "down", key: (row) => row.mean,
     about: "Mean and 95 % t-interval over seeds; the dotted line is vanilla",
     head: () => svg("svg", { width, height: 14, "aria-hidden": "true", class: "scale" },
-      niceTicks(x.from, x.to, 4).map((tick) => svg("text", { x: Math.min(width - 14, Math.max(8, x(tick))), y: 11, "text-anchor": "middle" }, percent(tick, 0)))),
+      niceTicks(x.from, x.to, 5).map((tick) => svg("text", { x: Math.min(width - 14, Math.max(8, x(tick))), y: 11, "text-anchor": "middle" }, percent(tick, 0)))),
     cell: (row) => (!known(row.mean) ? "" : svg("svg", { width, height: 26, role: "img", "aria-label": `interval ${within(row.mean, row.half)}` },
       reference(26),
       known(row.half) ? svg("line", { class: "whisker", x1: inside(row.mean - row.half), x2: inside(row.mean + row.half), y1: 13, y2: 13, vars: { colour: colourOf(row.method) } }) : null,
