@@ -53,7 +53,8 @@ def test_nothing_is_said_of_networks_from_elsewhere() -> None:
 
 
 def test_all_tasks_say_what_there_is_to_compute() -> None:
-    works = {name: kind(kind.Params()).work() for name, kind in TASKS.load_all().items() if "toy" not in name}
+    ours = {name: kind for name, kind in TASKS.load_all().items() if kind.__module__.startswith("tasks.")}
+    works = {name: kind(kind.Params()).work() for name, kind in ours.items()}
     assert len(works) > 10
     assert [name for name, work in works.items() if work is None or work.samples < 1000 or work.macs < 1e5] == []
 
