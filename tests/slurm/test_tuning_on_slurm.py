@@ -29,7 +29,7 @@ cpus: 1
 memory_gb: 1.5
 wall_minutes: 30
 signal_seconds: 30
-pack_minutes: 0.7
+pack_minutes: 0.5
 """
 SWEEP = {
     "tasks": [{"name": "colored_mnist", "rho": [0.95], "params": {"source": "embedded"}}],
