@@ -1,4 +1,4 @@
-"""Work done a little ahead of whoever asks for it, in a thread of its own."""
+"""Work done a little ahead of whoever asks for it, in threads of its own."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from typing import TypeVar
 Item = TypeVar("Item")
 Made = TypeVar("Made")
 AHEAD = 2
-"""How many results wait at most."""
+"""How many results of each thread wait at most."""
 
 
-def ahead(items: Iterable[Item], make: Callable[[Item], Made]) -> Iterator[tuple[Item, Made]]:
+def ahead(items: Iterable[Item], make: Callable[[Item], Made], threads: int = 1) -> Iterator[tuple[Item, Made]]:
     """Every item with what is made of it, in order; the next are made while one is used.
 
     What ``make`` raises is raised where its result would have come.
     """
-    with ThreadPoolExecutor(1, thread_name_prefix="ahead") as pool:
+    with ThreadPoolExecutor(threads, thread_name_prefix="ahead") as pool:
         waiting: deque[tuple[Item, Future[Made]]] = deque()
         try:
             for item in items:
                 waiting.append((item, pool.submit(make, item)))
-                if len(waiting) > AHEAD:
+                if len(waiting) > AHEAD * threads:
                     first, made = waiting.popleft()
                     yield first, made.result()
             while waiting:

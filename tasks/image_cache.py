@@ -12,9 +12,7 @@ import json
 import os
 import time
 import zlib
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -25,6 +23,7 @@ import numpy.typing as npt
 from benchmark.errors import ConfigError
 from benchmark.files import write_atomic
 from benchmark.notes import NOTES
+from benchmark.prefetch import ahead
 from tasks.partition import IntArray
 
 ENVIRONMENT = "DEBIAS_BENCH_CACHE"
@@ -156,20 +155,8 @@ class ImageCache:
         """Chunks of rows with their images, made in parallel, in order; only a few are held at a time."""
         workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         length = max(1, CHUNK_BYTES // self._row_bytes)
-        chunks = [rows[start : start + length] for start in range(0, len(rows), length)]
-        with ThreadPoolExecutor(workers) as pool:
-            try:
-                waiting: deque[tuple[IntArray, Future[npt.NDArray[np.uint8]]]] = deque()
-                for chunk in chunks:
-                    waiting.append((chunk, pool.submit(self._make, chunk)))
-                    if len(waiting) > 2 * workers:
-                        made, images = waiting.popleft()
-                        yield made, images.result()
-                while waiting:
-                    made, images = waiting.popleft()
-                    yield made, images.result()
-            finally:
-                pool.shutdown(cancel_futures=True)
+        chunks = (rows[start : start + length] for start in range(0, len(rows), length))
+        return ahead(chunks, self._make, workers)
 
 
 def _checksum(row: npt.NDArray[np.uint8]) -> int:
