@@ -84,7 +84,22 @@ class BiseUnsupervisedParams(MaskParams):
     bias_epochs: Annotated[int, Meta(ge=1)] = 1
 
 
-class Bise(Method):
+class MaskedUnits(Method):
+    """Masks of units of a frozen vanilla network, learned on the biased training set."""
+
+    search_space = SEARCH_SPACE
+    keeps_artifact = True
+
+    def upstream(self) -> dict[str, Upstream]:
+        """The vanilla network."""
+        return {"vanilla": Upstream("vanilla", self.params.vanilla)}
+
+    def effort(self) -> float:
+        """Masks take as many epochs as training, on frozen weights, and every temperature passes over the data."""
+        return 3.0 if self.params.finetune else 2.0
+
+
+class Bise(MaskedUnits):
     """Masks of units, learned with the bias labels of the training set."""
 
     name = "bise"
@@ -97,16 +112,6 @@ class Bise(Method):
     )
     supervision = Supervision(bias_labels=True)
     Params = BiseParams
-    search_space = SEARCH_SPACE
-    keeps_artifact = True
-
-    def upstream(self) -> dict[str, Upstream]:
-        """The vanilla network."""
-        return {"vanilla": Upstream("vanilla", self.params.vanilla)}
-
-    def effort(self) -> float:
-        """Masks take as many epochs as training, on frozen weights, and every temperature passes over the data."""
-        return 3.0 if self.params.finetune else 2.0
 
     def run(self, run: Run) -> None:
         """Learn the masks; offer the pruned network at every temperature, or the states of its fine-tuning."""
@@ -116,7 +121,7 @@ class Bise(Method):
         extract(run, self.params, given_labels(run, self.params.label_noise))
 
 
-class BiseUnsupervised(Method):
+class BiseUnsupervised(MaskedUnits):
     """The same with the predictions of a briefly trained network in place of bias labels."""
 
     name = "bise_unsupervised"
@@ -129,16 +134,6 @@ class BiseUnsupervised(Method):
     )
     supervision = Supervision()
     Params = BiseUnsupervisedParams
-    search_space = SEARCH_SPACE
-    keeps_artifact = True
-
-    def upstream(self) -> dict[str, Upstream]:
-        """The vanilla network."""
-        return {"vanilla": Upstream("vanilla", self.params.vanilla)}
-
-    def effort(self) -> float:
-        """Masks take as many epochs as training, on frozen weights, and every temperature passes over the data."""
-        return 3.0 if self.params.finetune else 2.0
 
     def run(self, run: Run) -> None:
         """Guess the bias, then learn the masks as BISE does."""

@@ -72,17 +72,9 @@ class FfwParams:
     vanilla: dict[str, Any] = field(default_factory=dict)
 
 
-class FfwUnstructured(Method):
-    """Gates on single weights."""
+class Ffw(Method):
+    """Gates on a frozen vanilla network, learned on an unbiased split."""
 
-    name = "ffw_unstructured"
-    version = 1
-    card = Card(
-        "FFW (unstructured)",
-        "Removes single weights of a frozen vanilla network so that its features tell less of the bias.",
-        PAPER,
-        URL,
-    )
     supervision = Supervision(unbiased_split=True)
     Params = FfwParams
     search_space = SEARCH_SPACE
@@ -95,6 +87,19 @@ class FfwUnstructured(Method):
     def effort(self) -> float:
         """Its data are the unbiased split, and bias heads train on cached features."""
         return 0.2
+
+
+class FfwUnstructured(Ffw):
+    """Gates on single weights."""
+
+    name = "ffw_unstructured"
+    version = 1
+    card = Card(
+        "FFW (unstructured)",
+        "Removes single weights of a frozen vanilla network so that its features tell less of the bias.",
+        PAPER,
+        URL,
+    )
 
     def run(self, run: Run) -> None:
         """Learn the gates; offer the pruned network at every temperature drop and at the end."""
@@ -106,7 +111,7 @@ class FfwUnstructured(Method):
         learn(run, self.params, GatedWeights(vanilla, saturated, self.params.scope))
 
 
-class FfwStructured(Method):
+class FfwStructured(Ffw):
     """Gates on whole units (filters, neurons)."""
 
     name = "ffw_structured"
@@ -117,18 +122,6 @@ class FfwStructured(Method):
         PAPER,
         URL,
     )
-    supervision = Supervision(unbiased_split=True)
-    Params = FfwParams
-    search_space = SEARCH_SPACE
-    keeps_artifact = True
-
-    def upstream(self) -> dict[str, Upstream]:
-        """The vanilla network."""
-        return {"vanilla": Upstream("vanilla", self.params.vanilla)}
-
-    def effort(self) -> float:
-        """Its data are the unbiased split, and bias heads train on cached features."""
-        return 0.2
 
     def run(self, run: Run) -> None:
         """Learn the gates; offer the pruned network at every temperature drop and at the end."""
