@@ -12,10 +12,13 @@ import os
 import platform
 import statistics
 import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -40,6 +43,20 @@ class Measured:
 
     value: float
     parts: Mapping[str, float] = field(default_factory=dict)
+
+
+@cache
+def _bytecode() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="debias-bench-")
+
+
+def debias_bench(*arguments: object) -> tuple[list[str], dict[str, str]]:
+    """The command ``debias-bench`` of this working copy, and an environment for it: one thread, and with bytecode that
+    is kept for all figures of this process, as it is for a user, even where ``PYTHONDONTWRITEBYTECODE`` is set.
+    """
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    environment |= {"PYTHONPATH": str(ROOT), "PYTHONPYCACHEPREFIX": _bytecode().name, "OMP_NUM_THREADS": "1"}
+    return [sys.executable, "-c", "from benchmark.cli import main; main()", *map(str, arguments)], environment
 
 
 class NotHereError(Exception):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import statistics
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,7 +12,7 @@ from functools import cache
 from pathlib import Path
 
 from tests.performance.folder_of_records import fill, write_sweep
-from tests.performance.measure import ROOT, WALL, Measured, figure
+from tests.performance.measure import ROOT, WALL, Measured, debias_bench, figure
 
 CELLS = 10_000
 PLUGINS = (ROOT / "tests" / "benchmark" / "toy_plugin.py", ROOT / "tests" / "performance" / "fresh_plugin.py")
@@ -43,8 +42,7 @@ def records() -> tuple[Path, int]:
 def call(where: Path, *arguments: object, plugins: Sequence[Path] = ()) -> tuple[float, float]:
     """Run ``debias-bench`` as a user would; wall seconds, and processor seconds of all its processes."""
     options = [option for path in plugins for option in ("--plugin", str(path))]
-    command = [sys.executable, "-c", "from benchmark.cli import main; main()", *map(str, arguments), *options]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    command, environment = debias_bench(*arguments, *options)
     before, began = os.times(), WALL()
     done = subprocess.run(command, cwd=where, env=environment, capture_output=True, check=False, text=True)
     took, after = WALL() - began, os.times()

@@ -6,7 +6,6 @@ import os
 import shutil
 import statistics
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -18,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.performance.folder_of_records import fill, write_wide_sweep
-from tests.performance.measure import ROOT, WALL, Measured, NotHereError, figure
+from tests.performance.measure import WALL, Measured, NotHereError, debias_bench, figure
 
 CELLS = 100_000
 EVERY = 0.1
@@ -38,8 +37,7 @@ class Cost:
 
 def watched(where: Path, *arguments: str) -> Cost:
     """Run ``debias-bench`` and look at the memory of its processes, shared pages counted once, until it ends."""
-    command = [sys.executable, "-c", "from benchmark.cli import main; main()", *arguments]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    command, environment = debias_bench(*arguments)
     before, began = os.times(), WALL()
     with (where / "output.txt").open("w+") as output:
         process = subprocess.Popen(command, cwd=where, env=environment, stdout=output, stderr=output)
