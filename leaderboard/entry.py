@@ -113,6 +113,10 @@ class Entry:
             raise ResultCorruptError(f"{self.label}: the column combinations is not JSON: {error}") from error
         return np.array([np.nan if (value := row.get(name)) is None else value for row in found], dtype=np.float64)
 
+    def has(self, metric: str, rule: str) -> bool:
+        """Whether any seed has the metric by the rule."""
+        return not np.isnan(self.scores(metric, rule)).all()
+
     def summary(self, metric: str, rule: str) -> Summary:
         """Mean and interval over the seeds."""
         return summarise(self.scores(metric, rule))

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
+
 from leaderboard.board import Entry, Section
 from leaderboard.page.gamma_sweeps import bias_accuracy, sweeps
-from leaderboard.page.values import entry_ids, half_width, number
+from leaderboard.page.values import entry_ids, half_widths, numbers
+from leaderboard.statistics import summarise_all
 
 
 def gammas_of(section: Section, rule: str) -> list[dict[str, Any]]:
@@ -31,17 +34,23 @@ def gammas_of(section: Section, rule: str) -> list[dict[str, Any]]:
 def _runs(
     runs: Iterable[tuple[float, Entry]], section: Section, rule: str, names: dict[int, str]
 ) -> list[dict[str, Any]]:
-    found = []
-    for gamma, entry in sorted(runs, key=lambda run: run[0]):
-        summary = entry.summary(section.headline, rule)
-        found.append(
-            {
-                "gamma": gamma,
-                "id": names.get(id(entry)),
-                "score": number(summary.mean),
-                "half": half_width(summary),
-                "bias": bias_accuracy(entry, rule),
-                "sparsity": number(entry.summary("sparsity", rule).mean),
-            }
-        )
-    return found
+    """In ascending order of gamma; entries are all results or all trials, and so of the same seeds."""
+    ordered = sorted(runs, key=lambda run: run[0])
+    if not ordered:
+        return []
+    scores, sparsity = (
+        summarise_all(np.stack([entry.scores(metric, rule) for _, entry in ordered]))
+        for metric in (section.headline, "sparsity")
+    )
+    columns = zip(ordered, numbers(scores.mean), half_widths(scores), numbers(sparsity.mean), strict=True)
+    return [
+        {
+            "gamma": gamma,
+            "id": names.get(id(entry)),
+            "score": score,
+            "half": half,
+            "bias": bias_accuracy(entry, rule),
+            "sparsity": removed,
+        }
+        for (gamma, entry), score, half, removed in columns
+    ]

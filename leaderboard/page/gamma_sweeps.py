@@ -40,7 +40,7 @@ class Sweep:
 def sweeps(section: Section, rule: str) -> list[Sweep]:
     """Methods that were tried at three or more positive gammas, by name; scores by the rule."""
     found: dict[str, Sweep] = {}
-    results = [entry for entry in section.current.values() if entry.summary(section.headline, rule).n]
+    results = [entry for entry in section.current.values() if entry.has(section.headline, rule)]
     is_result = {id(entry) for entry in results}
     for entry in (*section.trials, *results):
         value = entry.params.get("gamma")
@@ -52,7 +52,7 @@ def sweeps(section: Section, rule: str) -> list[Sweep]:
         sweep = found.setdefault(identity, Sweep(entry.method, variant))
         if id(entry) in is_result:
             sweep.results.append((float(value), entry))
-        elif entry.summary(section.headline, rule).n:
+        elif entry.has(section.headline, rule):
             sweep.trials.append((float(value), entry))
         elif any(reason.startswith("pruned") for reason in entry.failures.values()):
             sweep.pruned.append(float(value))
