@@ -25,7 +25,7 @@ class Stateful(Protocol):
         """Take such a state over."""
 
 
-LAYOUT = 2
+LAYOUT = 3
 """Of checkpoint files; one of another layout is not read, which only costs time."""
 State = Mapping[str, "Stateful | torch.Generator"]
 

@@ -81,6 +81,7 @@ class Record:
         candidates: The states offered, in order.
         counts: For each scored split, tables (candidates, C, B, C).
         resources: Time, memory, size.
+        training: What the method logged of its epochs: by phase and name, one number per epoch.
         environment: Code version, libraries, hardware.
         finished_at: UTC, ISO 8601.
         failure: Set if ``status`` is ``failed``.
@@ -99,6 +100,7 @@ class Record:
     candidates: tuple[Candidate, ...] = ()
     counts: dict[str, PackedCounts] = field(default_factory=dict)
     resources: Resources = field(default_factory=Resources)
+    training: dict[str, dict[str, tuple[float | None, ...]]] = field(default_factory=dict)
     failure: Failure | None = None
     diagnostics: dict[str, Any] = field(default_factory=dict)
     schema: int = SCHEMA_VERSION
@@ -115,5 +117,6 @@ class Record:
             self.groups,
             self.candidates,
             self.counts,
+            self.training,
             self.failure,
         )

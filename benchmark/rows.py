@@ -28,6 +28,10 @@ CHOSEN = ("rule", "candidate", *METRICS, "combinations", "info", "counts", "spar
 """Columns that differ between the rules of one cell."""
 
 
+EPOCHS_SHOWN = 16
+"""Of a phase of training, in the table; records have them all."""
+
+
 @dataclass
 class Chunk:
     """Part of the table: what a cell's rows share, and its rows.
@@ -112,9 +116,23 @@ def _measured(record: Record) -> dict[str, Any]:
         "peak_memory_bytes": resources.peak_memory_bytes,
         "parameters": resources.parameters,
         "macs": resources.macs,
-        # as they come, not sorted: layers are in their order
+        # as they come, not sorted: phases are in their order, and so are layers
+        "training": msgspec.json.encode(_thinned(record.training)).decode() if record.training else None,
         "diagnostics": msgspec.json.encode(record.diagnostics).decode() if record.diagnostics else None,
     }
+
+
+def _thinned(training: Mapping[str, Mapping[str, Sequence[float | None]]]) -> dict[str, Any]:
+    """By phase the numbers of some epochs and the curves there: the first and last epoch, the others evenly spaced."""
+    found = {}
+    for phase, curves in training.items():
+        epochs = max(map(len, curves.values()), default=0)
+        places = np.unique(np.linspace(0, epochs - 1, min(epochs, EPOCHS_SHOWN)).round().astype(int)).tolist()
+        found[phase] = {
+            "epochs": [place + 1 for place in places],
+            "curves": {name: [curve[place] for place in places] for name, curve in curves.items()},
+        }
+    return found
 
 
 def _outcome(counted: Counted) -> dict[str, Any]:

@@ -6,7 +6,9 @@ trial of a tuning the harness scores what is offered on the validation split of 
 
 from __future__ import annotations
 
+import copy
 import io
+import math
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -117,6 +119,34 @@ class Offers(dict[str, Offer]):
         return path
 
 
+Curves = dict[str, dict[str, list[float | None]]]
+"""By phase and name: one number per epoch, ``None`` for NaN and infinity."""
+
+
+class TrainingLog:
+    """What a method logs of its epochs; part of its checkpoint, so that a resumed cell has all of them, each once."""
+
+    def __init__(self) -> None:
+        """Nothing is logged yet."""
+        self.curves: Curves = {}
+
+    def state_dict(self) -> Curves:
+        """A copy."""
+        return copy.deepcopy(self.curves)
+
+    def load_state_dict(self, state: Curves) -> None:
+        """Take over what the interrupted run has logged."""
+        self.curves = copy.deepcopy(state)
+
+    def add(self, phase: str, values: Mapping[str, float]) -> None:
+        """One more epoch of a phase."""
+        curves = self.curves.setdefault(phase, {name: [] for name in values})
+        if curves.keys() != values.keys():
+            raise ValueError(f"an epoch of {phase!r} logs {sorted(values)}; earlier ones log {sorted(curves)}")
+        for name, value in values.items():
+            curves[name].append(float(f"{float(value):.5g}") if math.isfinite(value) else None)
+
+
 Judge = Callable[[Offer, int, int], None]
 """Told a selectable offer, its place among them, and the epochs that its phase has left; may end the cell."""
 
@@ -153,6 +183,7 @@ class Run:
         self.upstream = upstream
         self.device = device
         self.offers = Offers(spool)
+        self.logged = TrainingLog()
         self._checkpoint = checkpoint
         self._streams = streams
         self._precision: Precision = precision
@@ -194,7 +225,21 @@ class Run:
             total: Epochs at most; :meth:`Epochs.stop` ends the phase after the current one.
             state: Everything that changes in the loop: modules, optimisers, generators, schedules.
         """
-        return self._checkpoint.epochs(phase, total, {**state, "run.offers": self.offers}, self._report)
+        whole: State = {**state, "run.offers": self.offers, "run.logged": self.logged}
+        return self._checkpoint.epochs(phase, total, whole, self._report)
+
+    def log(self, phase: str, **values: float) -> None:
+        """Keep numbers of the epoch that just ended, for people: the record has them as curves.
+
+        Args:
+            phase: Of the epoch, as given to :meth:`epochs`.
+            values: By name, the same names in every epoch (``loss=0.1``); of any kind that ``float`` takes, and read
+                from the device, so once an epoch and not once a batch.
+
+        Raises:
+            ValueError: An earlier epoch of the phase logged other names.
+        """
+        self.logged.add(phase, values)
 
     def is_candidate(self, epoch: int, epochs: int) -> bool:
         """Whether the protocol wants the state after this epoch offered."""

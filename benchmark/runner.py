@@ -76,6 +76,10 @@ def run_cell(
         selectable = [offer for offer in offers if offer.selectable]
         if not selectable:
             raise ValueError(f"{method.name} offered no model: call run.offer(model, label) at least once")
+        training = {
+            phase: {name: tuple(values) for name, values in curves.items()}
+            for phase, curves in run.logged.curves.items()
+        }
         del run  # the training data; test is built only now
         counts, candidates, model, cost = _evaluate(offers, selectable[-1], cell, task, worker)
         evaluated = time.perf_counter()
@@ -103,6 +107,7 @@ def run_cell(
             weights=cost.weights,
             macs=cost.macs,
         ),
+        training=training,
         diagnostics=diagnostics,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -129,7 +130,7 @@ def fit(
     state: State = {"network": network, "optimizer": optimizer, "schedule": schedule, "order": order}
     for epoch in run.epochs(phase, recipe.epochs, state):
         network.train()
-        total = torch.zeros((), device=run.device)
+        total, batches = torch.zeros((), device=run.device), 0
         for batch in data.shuffled(recipe.batch_size, order):
             with run.autocast():
                 value = loss(network(augment(batch.x, recipe.augment, order)), batch)
@@ -137,17 +138,20 @@ def fit(
             value.backward()  # type: ignore[no-untyped-call]
             step()
             total += value.detach()
+            batches += 1
         schedule.step()
-        require_finite(total, f"loss in epoch {epoch} of {phase}")
+        run.log(phase, loss=finite(total, f"loss in epoch {epoch} of {phase}") / batches)
         if on_epoch is not None:
             on_epoch(epoch)
 
 
-def require_finite(value: torch.Tensor, what: str) -> None:
-    """Stop a run that cannot recover.
+def finite(value: torch.Tensor, what: str) -> float:
+    """A scalar as a number, unless the run cannot recover.
 
     Raises:
         DivergedError: ``value`` is NaN or infinite.
     """
-    if not bool(torch.isfinite(value).all()):
-        raise DivergedError(f"{what} is {value.flatten()[0].item()}; a smaller learning rate or gamma may help")
+    number = float(value)
+    if not math.isfinite(number):
+        raise DivergedError(f"{what} is {number}; a smaller learning rate or gamma may help")
+    return number

@@ -22,6 +22,8 @@ from leaderboard.budget_checks import check_note
 from leaderboard.page.diagnostics import summarised
 
 MOST_CANDIDATES = 10_000
+MOST_LOGGED = 1_000_000
+"""Numbers of epochs, over all phases."""
 MOST_NUMBER = 2**53
 """Of seeds, bytes, operations: what tables and pages can hold exactly."""
 MOST_COUNTS_BYTES = 256 * 2**20
@@ -115,6 +117,7 @@ def check_outcome(record: Record, sizes: IntArray | None) -> Iterator[str]:
         return
     yield from _check_supervision(record)
     yield from _check_candidates(record)
+    yield from _check_training(record)
     yield from _check_diagnostics(record)
     for name, value in vars(record.resources).items():
         if not 0 <= value <= MOST_NUMBER:
@@ -125,6 +128,14 @@ def check_outcome(record: Record, sizes: IntArray | None) -> Iterator[str]:
         return
     for split in sorted(expected):
         yield from _check_counts(record, split, record.counts[split], sizes if split == "test" else None)
+
+
+def _check_training(record: Record) -> Iterator[str]:
+    if sum(len(curve) for curves in record.training.values() for curve in curves.values()) > MOST_LOGGED:
+        yield f"it logs more than {MOST_LOGGED} numbers of its epochs"
+    for phase, curves in record.training.items():
+        if len({len(curve) for curve in curves.values()}) > 1:
+            yield f"phase {phase!r} logs more epochs of one number than of another"
 
 
 def _check_diagnostics(record: Record) -> Iterator[str]:

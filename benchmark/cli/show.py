@@ -183,6 +183,9 @@ def cell(key: str, results: Path, as_json: bool) -> None:
 
     rows = [[c.label, "" if c.selectable else "no", c.sparsity, c.macs, c.info or ""] for c in record.candidates]
     click.echo(tabulate(rows, headers=["candidate", "selectable", "sparsity", "MACs", "reported"]))
+    for phase, curves in record.training.items():
+        told = [f"{name} {curve[0]} -> {curve[-1]}" for name, curve in curves.items() if curve]
+        click.echo(f"{phase}, {max(map(len, curves.values()), default=0)} epochs: {', '.join(told)}")
     for name, value in as_dict(record.resources).items():
         click.echo(f"{name}: {value}")
     if record.diagnostics:

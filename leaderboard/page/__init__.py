@@ -27,6 +27,7 @@ SCRIPTS = (
     "diagnostics.js",
     "answers.js",
     "tables.js",
+    "training.js",
     "details.js",
     "main.js",
 )

@@ -56,8 +56,10 @@ def cells_part(section: Section, entries: Mapping[str, Entry]) -> dict[str, Any]
     found: dict[str, dict[int, list[Any]]] = {name: {} for name in entries}
     owners = [(name, seed) for name, entry in entries.items() for seed in sorted(entry.cells)]
     rows = [entries[name].cells[seed] for name, seed in owners]
-    for (name, seed), *values, environment in zip(owners, *_columns(rows, (*CELL, "environment")), strict=True):
-        found[name][seed] = [*values, environments.setdefault(environment, len(environments)), {}]
+    columns = _columns(rows, (*CELL, "training", "environment"))
+    for (name, seed), *values, training, environment in zip(owners, *columns, strict=True):
+        place = environments.setdefault(environment, len(environments))
+        found[name][seed] = [*values, parsed(training), place, {}]
     for rule in RULES:
         owners = [(name, seed) for name, entry in entries.items() for seed in entry.by_rule.get(rule, ())]
         rows = [entries[name].by_rule[rule][seed] for name, seed in owners]
@@ -67,7 +69,7 @@ def cells_part(section: Section, entries: Mapping[str, Entry]) -> dict[str, Any]
             found[name][seed][-1][rule] = chosen
     return {
         "environments": [parsed(text) for text in environments],
-        "columns": (*CELL, "environment", "rules"),
+        "columns": (*CELL, "training", "environment", "rules"),
         "choice": ("candidate", "info", "score", "sparsity"),
         "cells": found,
     }

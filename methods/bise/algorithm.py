@@ -119,7 +119,8 @@ def learn(
         bias = (head, labels.b, information_penalty(head, labels, params.gamma))
     for epoch in run.epochs("masks", total, state):
         tau = params.tau_start * params.tau_factor ** ((epoch - 1) // period)
-        train_masks(run, learned, optimizer, data, tau, order, loss=loss, bias=bias)
+        mean = train_masks(run, learned, optimizer, data, tau, order, loss=loss, bias=bias)
+        run.log("masks", loss=mean, tau=tau, pruned_share=gated.pruned_share())
         if epoch % period or epoch == total:
             continue
         if not params.finetune:

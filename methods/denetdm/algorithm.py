@@ -18,7 +18,7 @@ from benchmark.data import Batch
 from benchmark.network import Network
 from benchmark.run import Run
 from benchmark.task import Recipe
-from benchmark.training import Stepper, cross_entropy, fit, make_optimizer, require_finite
+from benchmark.training import Stepper, cross_entropy, finite, fit, make_optimizer
 from methods.denetdm import DenetdmParams
 from methods.denetdm.branches import plan
 
@@ -118,7 +118,7 @@ def train_target(
     order = run.stream("order", "stage 2")
     for epoch in run.epochs("stage 2", recipe.epochs, {"target": target, "optimizer": optimizer, "order": order}):
         target.train()
-        total = torch.zeros((), device=run.device)
+        total, batches = torch.zeros((), device=run.device), 0
         for batch in run.train.shuffled(recipe.batch_size, order):
             x = augment(batch.x, recipe.augment, order)
             deep, soft = teachers(x, batch)
@@ -137,7 +137,8 @@ def train_target(
             value.backward()  # type: ignore[no-untyped-call]
             step()
             total += value.detach()
-        require_finite(total, f"loss in epoch {epoch} of stage 2")
+            batches += 1
+        run.log("stage 2", loss=finite(total, f"loss in epoch {epoch} of stage 2") / batches)
         if run.is_candidate(epoch, recipe.epochs):
             run.offer(target, f"epoch {epoch}", epoch=epoch)
 

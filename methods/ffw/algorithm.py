@@ -17,7 +17,7 @@ from benchmark.diagnostics.probe import decodability
 from benchmark.network import Network
 from benchmark.protocol import Protocol
 from benchmark.run import Run
-from benchmark.training import cross_entropy, require_finite
+from benchmark.training import cross_entropy, finite
 from methods.ffw import FfwParams
 from methods.shared.bias_head import BiasHead, HeadSettings, cache
 from methods.shared.gated import Gated, behind_frozen_layers
@@ -99,7 +99,7 @@ def learn(run: Run, params: FfwParams, gated: Gated) -> None:
     masks = run.epochs("masks", problem.protocol.epochs(params.epochs), state)
     for epoch in masks:
         tau = temperature.tau
-        train_masks(
+        loss = train_masks(
             run,
             learned,
             optimizer,
@@ -111,7 +111,9 @@ def learn(run: Run, params: FfwParams, gated: Gated) -> None:
             batch_size=params.batch_size,
         )
         refine(run, params, head, cache(run, partial(learned, tau=tau), shown)[0], training_b, order)
-        if temperature.step(epoch, held_out_information(run, learned, head, kept_back, tau)):
+        information = held_out_information(run, learned, head, kept_back, tau)
+        run.log("masks", loss=loss, tau=tau, mutual_information=information, pruned_share=gated.pruned_share())
+        if temperature.step(epoch, information):
             if temperature.finished:
                 masks.stop()
             else:
@@ -159,8 +161,7 @@ def held_out_information(run: Run, gated: Gated, head: BiasHead, held_out: Data,
     """What the head tells of b on the held-out half under the gates as they are, averaged over attributes."""
     z, _ = cache(run, partial(gated, tau=tau), held_out)
     information = head.information(z, labels_of(held_out)).mean()
-    require_finite(information, f"mutual information at temperature {tau:g}")
-    return float(information)
+    return finite(information, f"mutual information at temperature {tau:g}")
 
 
 def offer(run: Run, gated: Gated, head: BiasHead, label: str, tau: float, unbiased: tuple[Data, Data]) -> None:

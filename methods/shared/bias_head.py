@@ -13,7 +13,7 @@ from torch.nn import functional
 from benchmark.data import Data
 from benchmark.diagnostics.information import mutual_information
 from benchmark.run import Run
-from benchmark.training import Stepper, require_finite
+from benchmark.training import Stepper, finite
 from methods.shared.schedules import Plateau
 
 FEATURE_BATCH = 1000
@@ -138,10 +138,9 @@ class BiasHead:
         """
         for epoch in range(1, epochs + 1):
             loss = self.train_epoch(z, labels, batch_size, order)
-            if plateau is not None:
-                require_finite(loss, f"loss of the bias head in epoch {epoch} of a refinement")
-                if plateau.reached(float(loss)):
-                    return
+            what = f"loss of the bias head in epoch {epoch} of a refinement"
+            if plateau is not None and plateau.reached(finite(loss, what)):
+                return
 
     def state_dict(self) -> dict[str, Any]:
         """For checkpoints."""

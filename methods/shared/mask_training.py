@@ -9,7 +9,7 @@ import torch
 from benchmark.augment import augment
 from benchmark.data import Batch, Data
 from benchmark.run import Run
-from benchmark.training import Loss, Stepper, require_finite
+from benchmark.training import Loss, Stepper, finite
 from methods.shared.bias_head import BiasHead
 from methods.shared.gated import Gated
 
@@ -28,7 +28,7 @@ def train_masks(
     loss: Loss,
     bias: tuple[BiasHead, torch.Tensor, Penalty] | None,
     batch_size: int | None = None,
-) -> None:
+) -> float:
     """Descend ``loss + gamma * I`` in the gates and the bias head's own cross-entropy in the head.
 
     The two share no parameter (I treats the head as constant, the head sees detached features), so one backward pass
@@ -45,11 +45,14 @@ def train_masks(
         bias: Head, bias labels (N, attributes) of ``data`` and penalty; ``None`` learns without the penalty.
         batch_size: Samples per step; ``None`` takes the recipe's.
 
+    Returns:
+        The mean over batches of what was descended, the head's cross-entropy included.
+
     Raises:
         DivergedError: The sum of an epoch's losses is not finite.
     """
     recipe = run.problem.recipe
-    total, step = torch.zeros((), device=run.device), Stepper(optimizer)
+    total, batches, step = torch.zeros((), device=run.device), 0, Stepper(optimizer)
     for batch in data.shuffled(batch_size or recipe.batch_size, order):
         with run.autocast():
             z, logits = gated(augment(batch.x, recipe.augment, order), tau)
@@ -64,4 +67,5 @@ def train_masks(
         if bias is not None:
             head.step()
         total += value.detach()
-    require_finite(total, f"loss of the masks at temperature {tau:g}")
+        batches += 1
+    return finite(total, f"loss of the masks at temperature {tau:g}") / batches

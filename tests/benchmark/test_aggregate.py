@@ -294,3 +294,21 @@ class TestOfRealCells:
             collecting.result(60)
         assert seen == sorted(seen)
         assert len(set(seen)) > 3
+
+
+def test_the_log_of_the_training_is_thinned_to_a_few_epochs_with_both_ends(store: Store) -> None:
+    long, short = [1 / (1 + i) for i in range(100)], [0.5, None]
+    logged = replace(RECORDS[0], training={"training": {"loss": tuple(long)}, "after": {"tau": tuple(short)}})
+    store.write(logged)
+    texts = {row["key"]: row["training"] for row in rows_of(store)}
+    assert texts.pop(logged.key) is not None
+    assert set(texts.values()) == {None}
+    (text,) = {row["training"] for row in rows_of(store) if row["key"] == logged.key}
+    found = json.loads(text)
+    assert list(found) == ["training", "after"]
+    epochs = found["training"]["epochs"]
+    assert len(epochs) == 16
+    assert (epochs[0], epochs[-1]) == (1, 100)
+    assert max(np.diff(epochs)) - min(np.diff(epochs)) <= 1
+    assert found["training"]["curves"] == {"loss": [long[epoch - 1] for epoch in epochs]}
+    assert found["after"] == {"epochs": [1, 2], "curves": {"tau": short}}

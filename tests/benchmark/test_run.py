@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from benchmark.checkpoint import Checkpoint, Interrupted
-from benchmark.data import Data
+from benchmark.data import Batch, Data
 from benchmark.protocol import PROTOCOLS
 from benchmark.run import Problem, Run
 from benchmark.task import Backbone, Inputs, Recipe, Split
-from benchmark.training import fit
+from benchmark.training import cross_entropy, fit
 
 INPUTS = Inputs((1, 2, 2))
 EPOCHS = 3
@@ -127,3 +127,42 @@ def test_an_offer_takes_the_place_of_an_earlier_one_with_its_label(tmp_path: Pat
     (offer,) = run.offers.values()
     assert offer.info == {"again": 1}
     assert (offer.load("cpu").classifier.bias == 7).all()
+
+
+def test_the_log_has_the_mean_loss_of_every_epoch(tmp_path: Path) -> None:
+    run, seen = make_run(tmp_path), []
+
+    def loss(logits: torch.Tensor, batch: Batch) -> torch.Tensor:
+        value = cross_entropy(logits, batch)
+        seen.append(value.item())
+        return value
+
+    fit(run, run.network(), run.train, run.problem.recipe, phase="first", loss=loss)
+    means = np.array(seen).reshape(EPOCHS, 3).mean(1)  # 20 images in batches of 8
+    assert run.logged.curves == {"first": {"loss": pytest.approx(means, rel=1e-4)}}
+
+
+@pytest.mark.parametrize("stop_after", [1, 2, EPOCHS])
+def test_an_interrupted_cell_logs_every_epoch_once(tmp_path: Path, stop_after: int) -> None:
+    through = make_run(tmp_path / "through")
+    train(through)
+    with pytest.raises(Interrupted):
+        train(make_run(tmp_path / "stopped", stop_after))
+    resumed = make_run(tmp_path / "stopped")
+    train(resumed)
+    assert len(through.logged.curves["training"]["loss"]) == EPOCHS
+    assert resumed.logged.curves == through.logged.curves
+
+
+def test_what_json_cannot_hold_is_logged_as_nothing(tmp_path: Path) -> None:
+    run = make_run(tmp_path)
+    run.log("masks", loss=1 / 3, tau=float("inf"))
+    run.log("masks", loss=float("nan"), tau=0.1)
+    assert run.logged.curves == {"masks": {"loss": [0.33333, None], "tau": [None, 0.1]}}
+
+
+def test_epochs_of_a_phase_log_the_same_numbers(tmp_path: Path) -> None:
+    run = make_run(tmp_path)
+    run.log("masks", loss=1.0)
+    with pytest.raises(ValueError, match=r"logs \['tau'\]; earlier ones log \['loss'\]"):
+        run.log("masks", tau=1.0)

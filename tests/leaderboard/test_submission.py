@@ -172,6 +172,14 @@ WRONG: dict[str, tuple[Callable[[Record], Record], str]] = {
     ),
     "a seed beyond all bounds": (lambda r: rekeyed(r, seed=10**30), "expected 0 to 9007199254740992"),
     "time that is no number": (lambda r: replace(r, resources=Resources(train_seconds=float("1e400"))), "not a record"),
+    "a log of unequal curves": (
+        lambda r: replace(r, training={"masks": {"loss": (1.0, 2.0), "tau": (1.0,)}}),
+        "phase 'masks' logs more epochs of one number than of another",
+    ),
+    "an endless log": (
+        lambda r: replace(r, training={"masks": {"loss": (1.0,) * 1_000_001}}),
+        "more than 1000000 numbers of its epochs",
+    ),
     "diagnostics of another form": (
         lambda r: replace(r, diagnostics={"pruned": {"weights": {"conv": "all"}}}),
         "its diagnostics are of another form",

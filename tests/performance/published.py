@@ -166,6 +166,7 @@ STEPS: tuple[tuple[str, str, str | None], ...] = (
 )
 
 
+VISITS = 3
 DRAWN = "return document.documentElement.dataset.view === 'drawn'"
 
 
@@ -187,28 +188,31 @@ def _until(driver: Any, condition: str) -> None:
 
 @figure(
     "published_page",
-    "processor time until its page answers a key or click, the slowest, in Chromium",
+    "time until its page answers a key or click, the slowest of twelve, in Chromium",
     200.0,
     "ms",
     "less",
 )
 def _published_page() -> Measured:
+    """Wall time, since somebody waits; each step is the median over ``VISITS`` visits of the page."""
     place, *_ = _made()
-    parts = {}
+    address = (Path(place.name) / "site" / "index.html").as_uri()
+    loads: list[float] = []
+    waits: dict[str, list[float]] = {f"{name}: ms": [] for name, *_ in STEPS}
+    spent: dict[str, list[float]] = {f"{name}: processor ms": [] for name, *_ in STEPS}
     with browser() as driver:
-        address = (Path(place.name) / "site" / "index.html").as_uri()
-        loads = []
-        for _ in range(3):
+        for _ in range(VISITS):
             driver.get("about:blank")
             began = WALL()
             driver.get(address)
             _until(driver, READY)
             loads.append(1000 * (WALL() - began))
-        spent = {}
-        for name, selector, value in STEPS:
-            _until(driver, DRAWN)
-            before = _spent(driver)
-            parts[f"{name}: wall ms"] = driver.execute_async_script(ACT, selector, value)
-            spent[f"{name}: ms"] = 1000 * (_spent(driver) - before)
+            for name, selector, value in STEPS:
+                _until(driver, DRAWN)
+                before = _spent(driver)
+                waits[f"{name}: ms"].append(driver.execute_async_script(ACT, selector, value))
+                spent[f"{name}: processor ms"].append(1000 * (_spent(driver) - before))
         heap = driver.execute_script("return performance.memory.usedJSHeapSize") / 1e6
-    return Measured(max(spent.values()), {"load wall ms": statistics.median(loads), **spent, **parts, "heap MB": heap})
+    slow = {name: statistics.median(took) for name, took in waits.items()}
+    parts = {name: statistics.median(took) for name, took in spent.items()}
+    return Measured(max(slow.values()), {"load ms": statistics.median(loads), **slow, **parts, "heap MB": heap})

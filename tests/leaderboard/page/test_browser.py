@@ -123,6 +123,11 @@ def test_a_number_leads_to_its_cells_and_how_to_run_them_again(page: Any, folder
     page.click("#cell-0 > summary")
     page.wait("return document.querySelector('#cell-0 .cell').innerText.includes('worst_group_val')")
     assert f"{100 * entry.by_rule['unbiased_val'][0]['unbiased_accuracy']:.1f}" in page.texts("#cell-0 > summary")[0]
+    assert page.texts("#cell-0 .training figcaption strong") == ["training: loss", "masks: <b>tau"]
+    assert page.texts("#cell-0 .training figcaption span") == [
+        "2.5 → 0.0125, 100 epochs, logarithmic",
+        "not finite → not finite, 1 epoch",
+    ]
     (name,) = (name for name, other in entry_ids(section).items() if other is entry)
     page.open(folder, f"{SECTION}&open={section_id(section)}/{name}/1")
     page.wait(
