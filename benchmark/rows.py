@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -122,12 +123,16 @@ def _measured(record: Record) -> dict[str, Any]:
     }
 
 
+@cache
+def _places(epochs: int) -> tuple[int, ...]:
+    return tuple(np.unique(np.linspace(0, epochs - 1, min(epochs, EPOCHS_SHOWN)).round().astype(int)).tolist())
+
+
 def _thinned(training: Mapping[str, Mapping[str, Sequence[float | None]]]) -> dict[str, Any]:
     """By phase the numbers of some epochs and the curves there: the first and last epoch, the others evenly spaced."""
     found = {}
     for phase, curves in training.items():
-        epochs = max(map(len, curves.values()), default=0)
-        places = np.unique(np.linspace(0, epochs - 1, min(epochs, EPOCHS_SHOWN)).round().astype(int)).tolist()
+        places = _places(max(map(len, curves.values()), default=0))
         found[phase] = {
             "epochs": [place + 1 for place in places],
             "curves": {name: [curve[place] for place in places] for name, curve in curves.items()},

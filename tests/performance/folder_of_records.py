@@ -26,6 +26,7 @@ DRAWS = 4
 """Different records of each kind of cell (task, level, method, parameters); seeds take turns, as drawing and packing
 every one would take minutes."""
 SAMPLES = 1000
+EPOCHS = 100
 
 
 def write_sweep(path: Path, cells: int) -> Path:
@@ -97,4 +98,5 @@ def _record(cell: Cell, number: int, candidates: int) -> Record:
         candidates=tuple(Candidate(f"epoch {i}", {"epoch": i}, macs=1000) for i in range(1, candidates + 1)),
         counts=counts,
         resources=Resources(10.0, 1.0, 1 << 29, False, 266_610, 266_200, 266_200),
+        training={"training": {"loss": tuple(draws.random(EPOCHS).round(5).tolist())}},
     )
