@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import ClassVar
@@ -11,7 +12,7 @@ import numpy as np
 from benchmark.errors import DataCorruptError
 from benchmark.notes import NOTES
 from benchmark.randomness import numpy_stream
-from benchmark.task import Bias, Setting, SplitName
+from benchmark.task import Bias, Recipe, Setting, SplitName
 from tasks.partition import IntArray, balanced, mixed, stratified
 from tasks.photos import FolderTask, Listing, seed_of
 from tasks.sources.utkface import FOLDER, Portraits, portraits
@@ -32,7 +33,7 @@ class UtkFaceNatural(FolderTask):
     """
 
     name = "utkface_natural"
-    version = 1
+    version = 2
     train_size = 5_900
     title = "UTKFace, natural"
     summary = "Gender of faces, where women tend to be younger than men."
@@ -44,6 +45,10 @@ class UtkFaceNatural(FolderTask):
     def bias_of(self, faces: Portraits) -> IntArray:
         """0 under thirty, 1 from thirty on (N,)."""
         return (faces.age >= ADULT_AGE).astype(np.int64)
+
+    def recipe(self, rho: float | None) -> Recipe:
+        """That of the other faces in batches of 32: of a few thousand images, larger ones would make few steps."""
+        return replace(super().recipe(rho), batch_size=32)
 
     def listing(self, setting: Setting) -> Listing:
         """All faces; ``part`` names the first copy of an image."""
