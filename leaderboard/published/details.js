@@ -101,17 +101,18 @@ function cellBody(row, number, cell, environments) {
     values(Object.fromEntries(Object.entries(about).filter(([, value]) => known(value)))),
     cell.status === "failed" ? [h("h4", null, "Why it failed"), h("pre", { tabindex: "0" }, `${cell.failure}\n${cell.traceback || ""}`)] : null,
     Object.keys(cell.rules).length ? choices(row, cell) : null,
+    trainingLog(cell.training),
     h("h4", null, "To reproduce"), command(row, number, cell),
     cell.status === "missing" ? null : h("p", null, "In the results folder that it is run in, ", h("code", null, `debias-bench show cell ${cell.key}`), " then tells every candidate and all that the method reported."),
     h("details", null, h("summary", null, "Environment"), h("pre", { tabindex: "0" }, JSON.stringify(environments[cell.environment], null, 2))),
     h("p", null, h("a", { href: linkTo({ open: `${row.section.id}/${row.id}/${number}` }) }, "Permalink of this cell")),
-  ].flat().filter(Boolean);
+  ].flat(2).filter(Boolean);
 }
 
 function choices(row, cell) {
   const info = (choice) => Object.entries(choice.info || {}).map(([name, value]) => `${words(name)} ${typeof value === "number" ? +value.toPrecision(4) : value}`).join(", ");
   return h("div", { class: "scroll", role: "region", tabindex: "0", "aria-label": "Chosen candidates" },
-    h("table", null, h("caption", null, "Log: which candidate each rule chose, and what the method reported of it"),
+    h("table", null, h("caption", null, "Which candidate each rule chose, and what the method reported of it"),
       h("thead", null, h("tr", null, ["Rule", "Candidate", `${words(row.headline)}, %`, "sparsity, %", "reported by the method"].map((text) => h("th", { scope: "col" }, text)))),
       h("tbody", null, Object.entries(cell.rules).map(([rule, choice]) => h("tr", null,
         h("th", { scope: "row" }, rule), h("td", null, choice.candidate ?? "not applicable"), h("td", { class: "number" }, percent(choice.score, 2)),
