@@ -132,7 +132,7 @@ def _thinned(training: Mapping[str, Mapping[str, Sequence[float | None]]]) -> di
     """By phase the numbers of some epochs and the curves there: the first and last epoch, the others evenly spaced."""
     found = {}
     for phase, curves in training.items():
-        places = _places(max(map(len, curves.values()), default=0))
+        places = _places(min(map(len, curves.values()), default=0))  # all are as long, unless the record is made up
         found[phase] = {
             "epochs": [place + 1 for place in places],
             "curves": {name: [curve[place] for place in places] for name, curve in curves.items()},

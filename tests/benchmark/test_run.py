@@ -63,6 +63,17 @@ def train(run: Run) -> None:
     fit(run, network, run.train, run.problem.recipe, on_epoch=lambda e: run.offer(network, f"epoch {e}", epoch=e))
 
 
+def through_and_resumed(folder: Path, stop_after: int) -> tuple[Run, Run]:
+    """The cell trained without interruption, and stopped after so many epochs and resumed."""
+    through = make_run(folder / "through")
+    train(through)
+    with pytest.raises(Interrupted):
+        train(make_run(folder / "stopped", stop_after))
+    resumed = make_run(folder / "stopped")
+    train(resumed)
+    return through, resumed
+
+
 def outputs(run: Run) -> dict[str, torch.Tensor]:
     x = torch.rand(4, 1, 2, 2, generator=torch.Generator().manual_seed(0))
     return {label: offer.load("cpu")(x).detach() for label, offer in run.offers.items()}
@@ -103,12 +114,7 @@ def test_an_interrupted_cell_offers_what_one_that_ran_through_offers(
     tmp_path: Path, stop_after: int, memory: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("benchmark.run.KEPT_BYTES", memory)
-    through = make_run(tmp_path / "through")
-    train(through)
-    with pytest.raises(Interrupted):
-        train(make_run(tmp_path / "stopped", stop_after))
-    resumed = make_run(tmp_path / "stopped")
-    train(resumed)
+    through, resumed = through_and_resumed(tmp_path, stop_after)
     assert list(resumed.offers) == list(through.offers)
     expected, found = outputs(through), outputs(resumed)
     for label, offer in through.offers.items():
@@ -144,12 +150,7 @@ def test_the_log_has_the_mean_loss_of_every_epoch(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("stop_after", [1, 2, EPOCHS])
 def test_an_interrupted_cell_logs_every_epoch_once(tmp_path: Path, stop_after: int) -> None:
-    through = make_run(tmp_path / "through")
-    train(through)
-    with pytest.raises(Interrupted):
-        train(make_run(tmp_path / "stopped", stop_after))
-    resumed = make_run(tmp_path / "stopped")
-    train(resumed)
+    through, resumed = through_and_resumed(tmp_path, stop_after)
     assert len(through.logged.curves["training"]["loss"]) == EPOCHS
     assert resumed.logged.curves == through.logged.curves
 
