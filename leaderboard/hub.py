@@ -34,7 +34,7 @@ def push(folder: Path, target: str, endpoint: str | None = None) -> str:
     match = TARGET.fullmatch(target)
     if match is None:
         raise ConfigError(
-            f"--push takes hf:owner/name, got {target!r}; for GitHub Pages commit the folder, see docs/results.md"
+            f"--push takes hf:owner/name, got {target!r}; for GitHub Pages commit the folder, see docs/publish.md"
         )
     try:
         from huggingface_hub import HfApi

@@ -93,6 +93,21 @@ def test_an_address_brings_the_same_view_back(page: Any, folder: Path) -> None:
     assert page.texts("h2")[0] == "All settings"
 
 
+def test_an_address_without_a_protocol_finds_one_that_has_the_task(
+    page: Any, browser: Any, make_rows: Callable[..., Any], make_board: Callable[..., Board], tmp_path: Path
+) -> None:
+    rows = [{**row, "protocol": "short"} if row["task"] == "celeba" else row for row in make_rows(seeds=3)]
+    build(make_board(rows), tmp_path / "page", rule="unbiased_val")
+    page.open(tmp_path / "page", "#task=celeba")
+    assert page.run("return document.querySelector('#protocol').value") == "short"
+    page.open(tmp_path / "page", "#task=colored_mnist")
+    assert page.run("return document.querySelector('#protocol').value") == "paper"
+    page.open(tmp_path / "page", "#task=celeba")
+    page.choose("protocol", "paper")
+    page.wait("return !location.hash.includes('celeba')")
+    assert page.run("return document.querySelector('#protocol').value") == "paper"
+
+
 def test_back_goes_back(page: Any, folder: Path) -> None:
     page.open(folder)
     page.choose("task", "celeba")
