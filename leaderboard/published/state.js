@@ -17,7 +17,7 @@ function parseState() {
   const given = new URLSearchParams(location.hash.slice(1));
   const state = { ...DEFAULTS };
   for (const name of Object.keys(DEFAULTS)) if (given.has(name)) state[name] = given.get(name);
-  if (!protocols().includes(state.protocol)) state.protocol = protocols()[0] || "";
+  if (!protocols().includes(state.protocol)) state.protocol = impliedProtocol(state.task);
   if (!index.rules.some((rule) => rule.name === state.rule)) state.rule = index.rule;
   for (const facet of ["task", "rho", "data"]) {
     if (!facetValues(state, facet).includes(state[facet])) state[facet] = "";
@@ -28,7 +28,7 @@ function parseState() {
 function hashOf(state) {
   const kept = new URLSearchParams();
   for (const [name, value] of Object.entries(state)) {
-    const implied = DEFAULTS[name] || (name === "protocol" ? protocols()[0] : name === "rule" ? index.rule : "");
+    const implied = DEFAULTS[name] || (name === "protocol" ? impliedProtocol(state.task) : name === "rule" ? index.rule : "");
     if (value !== implied) kept.set(name, value);
   }
   return `#${kept}`;
@@ -46,6 +46,8 @@ function change(patch, { replace = false } = {}) {
 /* ---- facets: what can be chosen, given what is chosen ---- */
 
 const protocols = () => [...new Set(index.sections.map((section) => section.protocol))];
+/** The protocol of an address that says none: the first under which the task was run. */
+const impliedProtocol = (task) => (index.sections.find((section) => section.task === task) || index.sections[0])?.protocol || "";
 const facetOf = (section, facet) => (facet === "rho" ? String(section.rho ?? "natural") : section[facet]);
 
 function facetValues(state, facet) {
