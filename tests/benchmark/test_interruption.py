@@ -22,6 +22,7 @@ from benchmark.cli import main
 from benchmark.executor import Event, ResultsUnwritableError
 from benchmark.record import Record
 from benchmark.store import Store
+from tests.children import exit_code, in_child
 
 CellsOf = Callable[..., list[Cell]]
 RunCells = Callable[..., list[Event]]
@@ -30,23 +31,6 @@ Start = Callable[..., subprocess.Popen[str]]
 
 ERM: dict[str, Any] = {"name": "toy_erm", "params": {"epochs": 4, "pause": 0.02}}
 TUNE: dict[str, Any] = {"name": "toy_tune", "params": {"epochs": 4, "pause": 0.02}}
-
-
-def in_child(work: Callable[[], Any]) -> int:
-    """The pid of a forked process that does ``work`` and then exits; torch is already loaded in it."""
-    child = os.fork()
-    if child:
-        return child
-    code = 1
-    try:
-        work()
-        code = 0
-    finally:
-        os._exit(code)
-
-
-def exit_code(child: int) -> int:
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 def finished(results: Path) -> dict[str, tuple[int, int]]:

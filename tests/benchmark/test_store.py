@@ -21,6 +21,7 @@ from benchmark.planner import make_plan
 from benchmark.protocol import PROTOCOLS
 from benchmark.record import Candidate, Failure, Record, Resources
 from benchmark.store import Store, read_record
+from tests.children import exit_code, in_child
 
 
 def cell_number(i: int) -> Cell:
@@ -226,16 +227,18 @@ class TestAtomicWrite:
         record = record_of(cell)
         versions = [dataclasses.replace(record, finished_at=str(i) * 500_000) for i in range(2)]
         store.write(record)
+
+        def write_for_ever() -> None:
+            while True:
+                for version in versions:
+                    store.write(version)
+
         torn = 0
         for attempt in range(25):
-            child = os.fork()
-            if child == 0:
-                while True:
-                    for version in versions:
-                        store.write(version)
+            child = in_child(write_for_ever)
             time.sleep(0.02 + 0.0013 * attempt)
             os.kill(child, signal.SIGKILL)
-            os.waitpid(child, 0)
+            assert exit_code(child) == -signal.SIGKILL
             found = read_record(store.record_path(cell.key))
             assert found in (record, *versions)
             torn += len(list(store.record_path(cell.key).parent.glob(".*.tmp")))

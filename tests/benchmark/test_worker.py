@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +24,7 @@ from benchmark.randomness import global_random_state
 from benchmark.record import Record
 from benchmark.store import Store
 from benchmark.worker import POISON_LIMIT, VANISHED_LIMIT, Worker
+from tests.children import exit_code, in_child
 
 
 @pytest.fixture
@@ -338,11 +338,7 @@ class TestDeath:
     """A worker that dies with a cell leaves its claim behind, and with it the knowledge of its death."""
 
     def die_with(self, worker: Worker, cell: Cell) -> None:
-        child = os.fork()
-        if child == 0:
-            worker.attempt(cell)
-            os._exit(0)
-        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+        assert exit_code(in_child(lambda: worker.attempt(cell))) == -signal.SIGKILL
 
     def test_a_cell_whose_workers_vanish_again_and_again_is_failed(
         self, cells_of: Callable[..., list[Cell]], worker: Worker, store: Store

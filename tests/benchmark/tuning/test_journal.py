@@ -21,6 +21,7 @@ from benchmark.tuning.journal import Journal, Taken
 from benchmark.tuning.proposals import sampler
 from benchmark.tuning.space import Axis
 from benchmark.tuning.study import Study
+from tests.children import exit_code, in_child
 
 
 @pytest.fixture
@@ -44,18 +45,6 @@ def finish(taken: Taken | None, value: float) -> None:
         taken.complete(value, "a key")
 
 
-def in_child(work: Callable[[], object]) -> int:
-    child = os.fork()
-    if child:
-        return child
-    code = 1
-    try:
-        work()
-        code = 0
-    finally:
-        os._exit(code)
-
-
 def test_workers_side_by_side_use_up_the_budget_exactly(journal: Journal, study: Study, tmp_path: Path) -> None:
     def work() -> None:
         mine = Journal(tmp_path / "results")
@@ -66,7 +55,7 @@ def test_workers_side_by_side_use_up_the_budget_exactly(journal: Journal, study:
                 finish(taken, taken.values["gamma"])
 
     children = [in_child(work) for _ in range(3)]
-    assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == [0, 0, 0]
+    assert [exit_code(child) for child in children] == [0, 0, 0]
     trials = opened(journal, study).trials
     assert [trial.state for trial in trials] == [TrialState.COMPLETE] * 6
     gammas = [float(f"{trial.params['gamma']:.4g}") for trial in trials]
@@ -93,7 +82,7 @@ def test_what_a_killed_worker_left_is_taken_up_under_its_number_with_its_values(
     assert other is not None
     assert other.number == 1  # the first one lives
     os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
+    exit_code(child)
     taken = journal.take(study)
     assert taken is not None
     assert (taken.number, repr(taken.values["gamma"])) == (0, (tmp_path / "gamma").read_text())
