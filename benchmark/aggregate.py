@@ -57,7 +57,10 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "study": ("string", "the tuning that the cell belongs to; null if none"),
     "trial": ("int64", "its number in that tuning; null unless it is a trial"),
     "tuned": ("string", "parameters that were tried, or chosen, canonical JSON; null without tuning"),
-    "tuning_trials": ("int64", "finished trials on which the choice of the parameters rests; 0 if nothing was tuned"),
+    "tuning_trials": (
+        "int64",
+        "finished trials behind the choice of parameters; 0 if none were tuned, null if not yet",
+    ),
     "tuning_data": ("string", "what these trials were judged by; null without tuning"),
     "headline": ("string", "the metric by which the literature compares methods on the task"),
     "rule": ("string", "selection rule that chose the candidate; null unless done"),

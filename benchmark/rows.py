@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from benchmark.registry import METHODS, TASKS
 from benchmark.scoring import Counted, score_cells, unpack
 from benchmark.selection import RULES
 from benchmark.store import read_record
-from benchmark.tuning.note import Tuning
+from benchmark.tuning.note import NOT_YET_TUNED, Tuning
 
 CHOSEN = ("rule", "candidate", *METRICS, "combinations", "info", "counts", "sparsity", "candidate_macs")
 """Columns that differ between the rules of one cell."""
@@ -239,7 +239,8 @@ class Plugins:
         if (cell.method, params) not in self._supervision:
             self._supervision[cell.method, params] = None
             with suppress(DebiasBenchError):
-                self._supervision[cell.method, params] = str(supervision_of(cell))
+                chosen = {name: value for name, value in cell.params.items() if value != NOT_YET_TUNED}
+                self._supervision[cell.method, params] = str(supervision_of(replace(cell, params=chosen)))
         return self._supervision[cell.method, params]
 
     def _variant(self, method: str, params: str) -> str:
@@ -262,7 +263,7 @@ def _tuning_of(note: Tuning | None) -> dict[str, Any]:
         "purpose": "result" if note.purpose == "result" else "tuning",
         "study": note.study,
         "trial": note.number,
-        "tuning_trials": note.trials,
+        "tuning_trials": None if note.purpose == "result" and not note.trials else note.trials,
         "tuning_data": note.data or None,
         "tuned": canonical(note.values) if note.values else None,
     }

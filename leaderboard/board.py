@@ -287,14 +287,14 @@ def _related(entries: list[Entry]) -> list[Entry]:
     newest = {entry.method: 0 for entry in entries}
     for entry in entries:
         newest[entry.method] = max(newest[entry.method], entry.version)
-    tuned = Counter((entry.method, entry.version) for entry in entries if entry.tuning_trials)
+    tuned = Counter((entry.method, entry.version) for entry in entries if entry.is_tuned)
     return [
         replace(
             entry,
             superseded=entry.version < newest[entry.method],
             competitor=Competitor(
                 entry.method,
-                "tuned" if entry.tuning_trials and tuned[entry.method, entry.version] == 1 else entry.variant,
+                "tuned" if entry.is_tuned and tuned[entry.method, entry.version] == 1 else entry.variant,
                 entry.version,
             ),
         )

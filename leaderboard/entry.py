@@ -52,7 +52,8 @@ class Entry:
         failures: Reasons of its failed cells, by seed.
         missing: Seeds that have not been run.
         params: All its parameters.
-        tuning_trials: Most trials that tuned the parameters of one of its cells; ``None`` if the table does not say.
+        tuning_trials: Most trials that tuned the parameters of one of its cells; 0 if none did, ``None`` if they are
+            still to be tuned or the table does not say.
         tuning_data: What the tuning looked at; empty without tuning.
         stale: Why the code that wrote the table would give other results, or ``None``.
         superseded: Whether the section has a newer version of the method: then it is not ranked.
@@ -82,6 +83,11 @@ class Entry:
         """Method and variant, and the version if it is not the newest of the section."""
         name = f"{self.method} ({self.variant})" if self.variant else self.method
         return f"{name}, version {self.version}" if self.superseded else name
+
+    @property
+    def is_tuned(self) -> bool:
+        """Whether its parameters were chosen by a tuning, or will be."""
+        return self.tuning_trials != 0 and bool(self.tuning_data)
 
     def scores(self, metric: str, rule: str) -> FloatArray:
         """One value per seed of the section, NaN where there is none: (seeds,)."""

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+NOT_YET_TUNED = "not yet tuned"
+"""Stands in tables for the value of a parameter that is still being tuned."""
+
 
 @dataclass(frozen=True)
 class Tuning:

@@ -11,7 +11,7 @@ import msgspec
 
 from benchmark.cell import Cell, as_dict, make_cell, task_of
 from benchmark.registry import METHODS
-from benchmark.tuning.note import Tuning
+from benchmark.tuning.note import NOT_YET_TUNED, Tuning
 from benchmark.tuning.objective import Objective
 from benchmark.tuning.space import Axis, corner_of
 
@@ -145,7 +145,7 @@ class Final:
     @property
     def undecided(self) -> Cell:
         """The cell, for tables, while nothing is chosen."""
-        params = {**self.like.params, **dict.fromkeys(self.study.space, "not yet tuned")}
+        params = {**self.like.params, **dict.fromkeys(self.study.space, NOT_YET_TUNED)}
         return replace(self.like, params=params, tuning=Tuning(self.study.name, "result", data=self.study.data))
 
     def cell(self, values: dict[str, Any], trials: int) -> Cell:

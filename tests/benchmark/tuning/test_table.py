@@ -64,9 +64,15 @@ def test_trials_are_told_from_results_which_tell_what_chose_them(
 
 def test_cells_that_wait_are_missing_and_say_so(tuned: Tuned, store: Store, tmp_path: Path) -> None:
     rows = rows_of(store, tuned(), tmp_path)
-    assert [(row["status"], row["seed"], row["variant"], row["purpose"]) for row in rows] == [
-        ("missing", seed, 'gamma="not yet tuned"', "result") for seed in (0, 1)
+    assert [(row["status"], row["seed"], row["variant"], row["purpose"], row["tuning_trials"]) for row in rows] == [
+        ("missing", seed, 'gamma="not yet tuned"', "result", None) for seed in (0, 1)
     ]
+    assert {row["supervision"] for row in rows} == {"unbiased split"}
+    (section,) = read_board(tmp_path / "results.parquet").sections
+    assert [entry.competitor.label for entry in section.entries] == ["toy_gamma (tuned)"]
+    assert "budgets differ" not in markdown.render(
+        content.document(read_board(tmp_path / "results.parquet"), "last", read_references())
+    )
 
 
 def test_a_result_that_was_there_before_the_tuning_tells_of_it(
