@@ -84,7 +84,8 @@ def _overview(suite: Suite, name: str, rule: str) -> Iterator[Block]:
         (
             (
                 "Headline metric of each task, percent: mean over seeds ± half of the 95 % interval, then the rank in "
-                f"brackets; bold if no method is shown to be better. Neither below {LEAST_SEEDS} seeds.",
+                f"brackets; bold if no method is shown to be better. Neither below {LEAST_SEEDS} seeds, "
+                "no ranks without a rival.",
             ),
             ("* failed or missing seeds; † computed by code that has changed since; - no result.",),
             *([budgets] if budgets is not None else []),

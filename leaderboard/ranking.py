@@ -27,7 +27,7 @@ class Ranking:
     """Ranks of the methods of a table.
 
     Attributes:
-        best: Rank of each method, the best that it may have; ``None`` if it has too few seeds to be ranked.
+        best: Rank of each method, the best that it may have; ``None`` if it has too few seeds to be ranked or no rival.
         worst: The worst rank that it may have.
         beats: Whether method i is significantly better than method j: (methods, methods).
         p_adjusted: Holm-corrected p values of the pairs: (methods, methods), NaN where they cannot be compared.
@@ -56,6 +56,7 @@ def rank(scores: FloatArray | Sequence[Sequence[float]], alpha: float = 0.05) ->
         raise ValueError(f"expected scores of shape (methods, seeds), got {table.shape}")
     methods = len(table)
     ranked = (~np.isnan(table)).sum(1) >= LEAST_SEEDS
+    ranked &= ranked.sum() > 1  # alone, any method would be the best
     first, second = np.triu_indices(methods, 1)
     both = ranked[first] & ranked[second]
     first, second = first[both], second[both]

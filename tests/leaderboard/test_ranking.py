@@ -59,6 +59,11 @@ def test_methods_with_fewer_than_three_seeds_are_not_ranked_and_do_not_count() -
     assert np.isnan(found.p_adjusted[1]).all()
 
 
+def test_a_method_without_a_rival_is_not_ranked() -> None:
+    found = rank([[0.7, 0.8, 0.9], [0.1, 0.2, math.nan]])
+    assert (found.best, found.worst) == ((None, None), (None, None))
+
+
 def test_methods_without_common_seeds_cannot_beat_each_other() -> None:
     scores = np.array([[0.9, 0.91, 0.92, NAN, NAN, NAN], [NAN, NAN, NAN, 0.1, 0.11, 0.12]])
     assert rank(scores).best == (1, 1)

@@ -34,10 +34,12 @@ def test_standings_are_in_order_of_the_mean_with_ranks_and_the_probability_of_be
 def test_methods_without_scores_come_last_and_are_not_ranked(lab) -> None:
     lab.add("a", A)
     lab.add("b", B[:2])
+    lab.add("c", C)
     lab.records.append(lab.failure(lab.cell("z")))
     found = standings(lab.board().sections[0], "last")
-    assert [(standing.entry.method, standing.rank) for standing in found] == [("a", "1"), ("b", ""), ("z", "")]
-    assert found[1].next is None
+    ranks = [(standing.entry.method, standing.rank) for standing in found]
+    assert ranks == [("a", "1"), ("b", ""), ("c", "2"), ("z", "")]
+    assert found[2].next is None
 
 
 def test_methods_that_are_apart_need_no_further_seed(lab) -> None:
