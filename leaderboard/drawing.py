@@ -33,6 +33,7 @@ STYLE: dict[RcKeyType, Any] = {
     "axes.axisbelow": True,
     "legend.frameon": False,
     "legend.fontsize": 7,
+    "legend.handlelength": 3.5,  # else dashes look alike
     "lines.markersize": 4.5,
     "lines.linewidth": 1.2,
     "svg.hashsalt": "debias-bench",  # the same data give the same file

@@ -21,8 +21,11 @@ from leaderboard.section_figures import SECTION_FIGURES
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from matplotlib.typing import LineStyleType
 
 FORMATS = ("svg", "png")
+DASHES: tuple[LineStyleType, ...] = ("-", "-.", (0, (6, 1.5, 1, 1.5, 1, 1.5)), (0, (2, 1.5)))
+"""Of the variants of a method, which share its colour."""
 RESOLUTION = 200
 """Dots per inch of pixel formats."""
 
@@ -102,10 +105,18 @@ def rho_curves(levels: Sequence[Section], rule: str, looks: Looks) -> Figure | N
     x = bias_strength(rhos)
     title = f"{sections[0].task}, protocol {sections[0].protocol}"
     figure, axes = new_axes(title, "rho, share of bias-aligned training samples", percent_of(sections[0].headline))
-    for name, mean, half in _curves(sections, rule):
+    curves = _curves(sections, rule)
+    for name, mean, half in curves:
         look = looks[name.method]
+        variants = sorted(other for other, *_ in curves if other.method == name.method)
         axes.plot(
-            x, mean, look.line, marker=look.mark, color=look.colour, markerfacecolor=look.fill, label=plain(name.label)
+            x,
+            mean,
+            linestyle=DASHES[variants.index(name) % len(DASHES)] if look.line == "-" else look.line,
+            marker=look.mark,
+            color=look.colour,
+            markerfacecolor=look.fill,
+            label=plain(name.label),
         )
         axes.fill_between(x, mean - half, mean + half, color=look.colour, alpha=0.12, linewidth=0)
     axes.set_xticks(x, [f"{rho:g}" for rho in rhos])

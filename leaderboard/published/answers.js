@@ -24,16 +24,17 @@ function whichMethod(leader, rows) {
 
 function howSure(leader, rows, state) {
   if (!ruleOf(state).rankable) return answerCard("How sure?", "Not ranked", `The rule ${state.rule} looks at ${ruleOf(state).uses}.`);
-  if (!known(leader.rank)) {
-    return answerCard("How sure?", "Too few seeds to say", `${plural(leader.n, "seed")}; ranks need at least ${index.leastSeeds}.`);
-  }
   const rivals = rows.filter((row) => row !== leader && known(row.mean));
+  if (!rivals.length) return answerCard("How sure?", "Nothing to compare with", `${plural(leader.n, "seed")}.`);
+  if (!known(leader.rank)) {
+    return answerCard("How sure?", "Too few seeds to say", `${plural(leader.n, "seed")}; ranks need at least ${index.leastSeeds}, of two methods.`);
+  }
   const tied = rivals.filter((row) => !(leader.against(row)?.p < 0.05)).sort((a, b) => b.mean - a.mean);
   const apart = rivals.filter((row) => leader.against(row)?.p < 0.05);
   const second = best(rivals);
   const found = second && leader.against(second);
   return answerCard("How sure?",
-    !rivals.length ? "Nothing to compare with" : apart.length === rivals.length ? "Better than all others" :
+    apart.length === rivals.length ? "Better than all others" :
       `Cannot be told from ${plural(rivals.length - apart.length, "other")}`,
     [`${plural(leader.n, "seed")}. Significantly better than ${apart.length} of ${rivals.length}`,
       tied.length && tied.length < rivals.length ? `, not than ${join(tied.length > 4 ? [...tied.slice(0, 3).map((row) => labelOf(row.method)), `${tied.length - 3} more`] : tied.map((row) => labelOf(row.method)))}` : "", "."],
@@ -82,7 +83,7 @@ function overviewAnswers(rows, sections, state) {
   const ranked = rows.filter((row) => row.ranks.length);
   if (!ranked.length) {
     return [answerCard("Which method?", "No ranks", ruleOf(state).rankable
-      ? `Ranks need ${index.leastSeeds} seeds of a method in a setting.` : `The rule ${state.rule} is never ranked by.`), trust];
+      ? `Ranks need ${index.leastSeeds} seeds of two methods in a setting.` : `The rule ${state.rule} is never ranked by.`), trust];
   }
   const { merit } = meritOf(sections, state);
   const order = sorted(ranked, [merit], merit.first === "down" ? `-${merit.id}` : merit.id);
@@ -125,5 +126,5 @@ function overviewTrust(sections, state) {
   const total = sum("done") + sum("failed") + sum("missing");
   return answerCard("Can I trust it?", completeness(sum("done"), total, sum("failed"), sum("missing")),
     `${plural(sections.length, "setting")} under protocol ${state.protocol}. Candidates chosen by ${state.rule}: ${ruleOf(state).uses}.`,
-    `Computed by ${join(index.code) || "unknown code"}.`);
+    `Computed by ${index.code.length > 3 ? `${index.code.length} versions of the code; each cell tells which` : join(index.code) || "unknown code"}.`);
 }

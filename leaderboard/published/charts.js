@@ -63,10 +63,11 @@ function drawCurves(curves, levels, strength, width, now) {
       xTitle: "ρ, share of bias-aligned training samples", yTitle: `${words(levels[0].headline)}, %`,
     }),
     now && known(now.rho) && levels.includes(now) ? svg("line", { class: "now", x1: x(strength(now.rho)), x2: x(strength(now.rho)), y1: margin.top, y2: CHART_HEIGHT - margin.bottom }) : null);
+  const alike = (curve) => curves.filter((c) => c.method.method === curve.method.method).sort((a, b) => (a.method.variant < b.method.variant ? -1 : 1));
   for (const curve of curves) {
     const band = curve.points.filter((point) => known(point.half));
     const edge = (sign) => band.map((p) => `${x(strength(p.section.rho)).toFixed(1)},${y(Math.min(high, Math.max(low, p.mean + sign * p.half))).toFixed(1)}`);
-    drawing.append(svg("g", { class: `curve ${curve.method.role}`, "data-entry": curve.id, vars: { colour: colourOf(curve.method) } },
+    drawing.append(svg("g", { class: `curve ${curve.method.role} variant${alike(curve).indexOf(curve) % 4}`, "data-entry": curve.id, vars: { colour: colourOf(curve.method) } },
       band.length > 1 ? svg("path", { class: "band", d: `M${edge(1).join("L")}L${edge(-1).reverse().join("L")}Z` }) : null,
       svg("path", { class: "line", d: `M${curve.points.map((p) => place(p).map((c) => c.toFixed(1)).join(",")).join("L")}` })));
   }

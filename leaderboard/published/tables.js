@@ -66,7 +66,7 @@ function methodCell(row) {
 }
 
 function rankCell(row) {
-  if (!known(row.rank)) return h("span", { class: "faint", title: `not ranked: fewer than ${index.leastSeeds} seeds, or a rule that never ranks` }, "–");
+  if (!known(row.rank)) return h("span", { class: "faint", title: `not ranked: fewer than ${index.leastSeeds} seeds, no other method, or a rule that never ranks` }, "–");
   const [first, last] = row.rank;
   const of = row.ranked;
   return [h("span", { class: first === 1 ? "rank first" : "rank" }, String(first)),

@@ -50,6 +50,14 @@ def test_charts_appear_where_there_are_data_for_them(
     }
 
 
+def test_variants_of_a_method_have_lines_of_their_own(page: Any, folder: Path) -> None:
+    page.open(folder, "#task=colored_mnist&q=ffw_structured")
+    dashes = page.run(
+        "return [...document.querySelectorAll('.curve.method .line')].map((l) => getComputedStyle(l).strokeDasharray)"
+    )
+    assert len(dashes) == len(set(dashes)) == 4
+
+
 def test_diagnostics_are_averaged_over_seeds(page: Any, folder: Path) -> None:
     page.open(folder, f"{SECTION}&q=bise")
     assert page.texts(".tints tbody td") == ["38", "48", "58", "90.0 → 92.0", "99.0 → 55.5", "80.0 → 20.0"]

@@ -60,6 +60,8 @@ def test_curves_have_a_point_per_level_and_a_band_as_wide_as_the_interval(made_u
     band = axes.collections[list(lines).index("bise")].get_paths()[0].vertices
     assert band[:, 1].max() == pytest.approx(100 * summaries[0].high)
     assert band[:, 1].min() == pytest.approx(100 * summaries[-1].low)
+    variants = [line for label, line in lines.items() if str(label).startswith("ffw_structured")]
+    assert len(variants) == len({str(line._dash_pattern) for line in variants}) == 4  # type: ignore[attr-defined]
 
 
 def test_marks_stand_at_their_numbers(made_up_board: Board, section: Section) -> None:
