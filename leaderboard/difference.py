@@ -231,7 +231,7 @@ def _entry_reasons(old: Entry, new: Entry) -> Iterator[str]:
         yield f"failed for seeds {_list(old.failures)} before, {_list(new.failures)} now"
     if old.stale != new.stale:
         yield f"stale now: {new.stale}" if new.stale else "stale before, no longer"
-    if old.tuning_trials != new.tuning_trials:
+    if None not in (old.tuning_trials, new.tuning_trials) and old.tuning_trials != new.tuning_trials:
         yield f"{old.tuning_trials} tuning trials before, {new.tuning_trials} now"
 
 

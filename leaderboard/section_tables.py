@@ -171,7 +171,7 @@ def _published(entry: Entry, section: Section, found: Sequence[Claim]) -> Value:
 
 def _tuning(entry: Entry) -> str:
     if entry.tuning_trials is None:
-        return "not recorded"
+        return "not finished" if entry.is_tuned else "not recorded"
     if not entry.tuning_trials:
         return "none"
     return f"{entry.tuning_trials} trials" + (f", {entry.tuning_data}" if entry.tuning_data else "")

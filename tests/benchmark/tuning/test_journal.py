@@ -82,7 +82,7 @@ def test_what_a_killed_worker_left_is_taken_up_under_its_number_with_its_values(
     assert other is not None
     assert other.number == 1  # the first one lives
     os.kill(child, signal.SIGKILL)
-    exit_code(child)
+    assert exit_code(child) == -signal.SIGKILL
     taken = journal.take(study)
     assert taken is not None
     assert (taken.number, repr(taken.values["gamma"])) == (0, (tmp_path / "gamma").read_text())

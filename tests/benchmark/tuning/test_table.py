@@ -68,11 +68,9 @@ def test_cells_that_wait_are_missing_and_say_so(tuned: Tuned, store: Store, tmp_
         ("missing", seed, 'gamma="not yet tuned"', "result", None) for seed in (0, 1)
     ]
     assert {row["supervision"] for row in rows} == {"unbiased split"}
-    (section,) = read_board(tmp_path / "results.parquet").sections
-    assert [entry.competitor.label for entry in section.entries] == ["toy_gamma (tuned)"]
-    assert "budgets differ" not in markdown.render(
-        content.document(read_board(tmp_path / "results.parquet"), "last", read_references())
-    )
+    board = read_board(tmp_path / "results.parquet")
+    assert [entry.competitor.label for entry in board.sections[0].entries] == ["toy_gamma (tuned)"]
+    assert "budgets differ" not in markdown.render(content.document(board, "last", read_references()))
 
 
 def test_a_result_that_was_there_before_the_tuning_tells_of_it(

@@ -94,7 +94,7 @@ def test_an_address_brings_the_same_view_back(page: Any, folder: Path) -> None:
 
 
 def test_an_address_without_a_protocol_finds_one_that_has_the_task(
-    page: Any, browser: Any, make_rows: Callable[..., Any], make_board: Callable[..., Board], tmp_path: Path
+    page: Any, make_rows: Callable[..., Any], make_board: Callable[..., Board], tmp_path: Path
 ) -> None:
     rows = [{**row, "protocol": "short"} if row["task"] == "celeba" else row for row in make_rows(seeds=3)]
     build(make_board(rows), tmp_path / "page", rule="unbiased_val")
