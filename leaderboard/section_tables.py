@@ -84,7 +84,7 @@ def _about(section: Section) -> Spans:
 def _standings_table(
     section: Section, rows: Sequence[Standing], found: Sequence[Claim], rule: str, caption: str, name: str
 ) -> Table:
-    tuned = any(standing.entry.tuning_trials for standing in rows)
+    tuned = any(standing.entry.is_tuned for standing in rows)
     columns = [
         Column("rank"),
         Column("method"),

@@ -73,6 +73,15 @@ def test_cells_that_wait_are_missing_and_say_so(tuned: Tuned, store: Store, tmp_
     assert "budgets differ" not in markdown.render(content.document(board, "last", read_references()))
 
 
+def test_a_leaderboard_says_that_a_tuning_is_not_finished(
+    tuned: Tuned, store: Store, tmp_path: Path, cells_of: Any, run_cells: Any
+) -> None:
+    run_cells(cells_of("toy_erm", seeds=2), store.root)
+    rows_of(store, tuned(sweep={"methods": ["toy_gamma", "toy_erm"]}), tmp_path)
+    board = read_board(tmp_path / "results.parquet")
+    assert "not finished" in markdown.render(content.document(board, "last", read_references()))
+
+
 def test_a_result_that_was_there_before_the_tuning_tells_of_it(
     tuned: Tuned, run_tuned: RunTuned, store: Store, tmp_path: Path, cells_of: Any, run_cells: Any
 ) -> None:
