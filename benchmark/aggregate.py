@@ -80,6 +80,7 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "evaluate_seconds": ("float64", "wall time scoring candidates"),
     "resumed": ("bool", "whether the cell went on from a checkpoint; then the times cover its last part only"),
     "peak_memory_bytes": ("int64", "peak resident memory of the worker"),
+    "peak_gpu_memory_bytes": ("int64", "peak memory of tensors on the GPU; null on a CPU"),
     "training": ("string", "what the method logged of its epochs, up to 16 of each phase, JSON; null if nothing"),
     "diagnostics": ("string", "results of the diagnostics of the cell's last candidate by name, JSON; null if none"),
     "code": ("string", "version of the code that ran the cell"),

@@ -115,6 +115,7 @@ def _measured(record: Record) -> dict[str, Any]:
         "evaluate_seconds": resources.evaluate_seconds,
         "resumed": resources.resumed,
         "peak_memory_bytes": resources.peak_memory_bytes,
+        "peak_gpu_memory_bytes": resources.peak_gpu_memory_bytes,
         "parameters": resources.parameters,
         "macs": resources.macs,
         # as they come, not sorted: phases are in their order, and so are layers

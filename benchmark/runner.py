@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from benchmark import accelerator
 from benchmark.artifacts import Artifact, save_artifact
 from benchmark.cell import Cell, method_of, supervision_of, task_of
 from benchmark.checkpoint import Checkpoint
@@ -61,8 +62,7 @@ def run_cell(
         Exception: Whatever the task or the method raises.
     """
     torch.set_num_threads(worker.threads)
-    if worker.device.startswith("cuda"):  # so that the GPU is seeded alike in a process's first cell and in later ones
-        torch.cuda.init()  # type: ignore[no-untyped-call]
+    accelerator.prepare(worker.device)
     task, method = task_of(cell), method_of(cell)
     checkpoint = Checkpoint(worker.store.checkpoint_path(cell.key), worker.checkpoint_seconds, worker.should_stop)
     streams: tuple[Dimension, ...] = (task.name, cell.rho, cell.seed)
@@ -94,7 +94,7 @@ def run_cell(
         status="done",
         supervision=supervision_of(cell),
         groups=groups_of(task),
-        environment=environment(worker.device, worker.threads, _accelerator(worker.device)),
+        environment=environment(worker.device, worker.threads, accelerator.model_of(worker.device)),
         finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
         candidates=candidates,
         counts={split: PackedCounts.pack(table) for split, table in counts.items()},
@@ -102,6 +102,7 @@ def run_cell(
             train_seconds=trained - began,
             evaluate_seconds=evaluated - trained,
             peak_memory_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * RUSAGE_UNIT,
+            peak_gpu_memory_bytes=accelerator.peak_memory_bytes(worker.device),
             resumed=checkpoint.resumed,
             parameters=cost.parameters,
             weights=cost.weights,
@@ -227,10 +228,6 @@ def _diagnose(
         device=device,
     )
     return diagnose(cell.diagnostics, subject)
-
-
-def _accelerator(device: str) -> str | None:
-    return torch.cuda.get_device_name(device) if torch.device(device).type == "cuda" else None
 
 
 def _table(label: str, model: nn.Module, data: Data, groups: Groups) -> IntArray:

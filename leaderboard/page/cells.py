@@ -24,6 +24,7 @@ CELL = (
     "evaluate_seconds",
     "resumed",
     "peak_memory_bytes",
+    "peak_gpu_memory_bytes",
     "parameters",
     "macs",
     "candidates",

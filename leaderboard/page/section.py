@@ -22,7 +22,7 @@ from leaderboard.statistics import compare_all, summarise_all
 
 SHOWN = (*METRICS, "sparsity", "candidate_macs")
 """What is summarised over seeds."""
-COSTS = ("train_seconds", "parameters", "macs", "peak_memory_bytes")
+COSTS = ("train_seconds", "parameters", "macs", "peak_memory_bytes", "peak_gpu_memory_bytes")
 ALL_PAIRS = 32
 """Up to as many methods every pair is compared; above, the leading ones with all others."""
 LEADERS = 4

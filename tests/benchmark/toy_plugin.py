@@ -226,7 +226,9 @@ class ToyGamma(Method):
 class BadParams:
     """How to misbehave, until ``flag`` is a file with ``times`` lines (each attempt adds one)."""
 
-    how: Literal["raise", "exit", "nan loss", "nan logits", "nothing", "logits", "kill", "exit 0", "disk"] = "raise"
+    how: Literal["raise", "exit", "nan loss", "nan logits", "nothing", "logits", "kill", "exit 0", "disk", "memory"] = (
+        "raise"
+    )
     flag: str = ""
     times: int = 1_000_000
 
@@ -271,6 +273,8 @@ class ToyBad(Method):
                 os.kill(os.getpid(), signal.SIGKILL)
             case "exit 0":
                 os._exit(0)
+            case "memory":
+                torch.empty(2**50, device=run.device)
             case "disk":
                 raise OSError(28, "No space left on device", "/elsewhere/cache")
             case "nothing":

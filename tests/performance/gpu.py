@@ -13,10 +13,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
+import click
 import torch
 from torch import nn
 from torch.nn import functional
 
+from benchmark import accelerator
 from benchmark.data import Data
 from benchmark.task import Backbone, Inputs
 from benchmark.training import make_optimizer
@@ -137,28 +139,27 @@ def seconds_a_step(
     return statistics.median(times[1:])
 
 
-def rows(device: torch.device, variants: Sequence[Variant], **options: int) -> list[list[str]]:
-    """The table."""
-    found = []
+def rows(device: torch.device, variants: Sequence[Variant], **options: int) -> Iterator[list[str]]:
+    """The table, a row as soon as it is measured: name, variant, milliseconds a step, images a second, of the first."""
     for case in CASES:
         first: float | None = None
         for variant in variants:
             seconds = seconds_a_step(case, variant, device, **options)
             first = first or seconds
             speed = f"{case[3] / seconds:,.0f}"
-            found.append([case[0], variant.name, f"{1e3 * seconds:.3g}", speed, f"{first / seconds:.2f}x"])
-    return found
+            yield [case[0], variant.name, f"{1e3 * seconds:.3g}", speed, f"{first / seconds:.2f}x"]
 
 
 def main() -> None:
     """Measure on the first GPU."""
-    from tabulate import tabulate
-
     if not torch.cuda.is_available():
         sys.exit("no CUDA device is here; `debias-bench doctor` lists the devices")
-    sys.stdout.write(f"{torch.cuda.get_device_name(0)}, torch {torch.__version__}\n")
-    headers = ["network", "variant", "ms a step", "images a second", "of fp32"]
-    sys.stdout.write(tabulate(rows(torch.device("cuda"), VARIANTS), headers=headers) + "\n")
+    accelerator.prepare("cuda")
+    click.echo(f"{torch.cuda.get_device_name(0)}, torch {torch.__version__}")
+    line = "{:<28} {:<22} {:>10} {:>16} {:>8}".format
+    click.echo(line("network", "variant", "ms a step", "images a second", "of fp32"))
+    for row in rows(torch.device("cuda"), VARIANTS):
+        click.echo(line(*row))
 
 
 if __name__ == "__main__":
