@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 import torch
+from torch.backends import cuda
 
 WORKSPACE = ":4096:8"
 """Of cuBLAS: buffers of fixed sizes, without which its products may differ from call to call."""
@@ -29,6 +30,8 @@ def prepare(device: str) -> None:
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cudnn.benchmark = False
     torch.use_deterministic_algorithms(True, warn_only=True)
+    for fused in (cuda.enable_flash_sdp, cuda.enable_mem_efficient_sdp, cuda.enable_cudnn_sdp):
+        fused(False)  # their gradients add up in any order
     # a check for bugs, at the price of a pass over memory
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 

@@ -167,7 +167,7 @@ def test_products_of_fp32_are_not_rounded(name: str) -> None:
 def test_too_little_memory_fails_the_cell_and_not_the_next(
     cells_of: Callable[..., list[Cell]], run_on_gpu: RunOnGpu, records: Records, tmp_path: Path
 ) -> None:
-    cells = cells_of({"name": "toy_bad", "params": {"how": "memory"}}, "toy_erm")
+    cells = cells_of({"name": "toy_bad", "params": {"how": "memory"}}, "vanilla")
     assert {event.kind for event in run_on_gpu(cells, tmp_path / "results", 1)} == {"failed", "done"}
     found = records(tmp_path / "results")
     failure = found[cells[0].key].failure
