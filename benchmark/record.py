@@ -40,21 +40,21 @@ class Resources:
         train_seconds: Wall time in the method.
         evaluate_seconds: Wall time scoring the candidates.
         peak_memory_bytes: Peak resident memory of the worker process so far.
-        peak_gpu_memory_bytes: What tensors took of a GPU at most; ``None`` on a CPU.
         resumed: Whether the cell went on from a checkpoint; then the times cover its last part only.
         parameters: Of the last selectable candidate.
         weights: Entries of the weights of its convolutions and linear layers.
         macs: Its multiply-accumulates for one input, dense.
+        peak_gpu_memory_bytes: What tensors took of a GPU at most; ``None`` on a CPU.
     """
 
     train_seconds: float = 0.0
     evaluate_seconds: float = 0.0
     peak_memory_bytes: int = 0
-    peak_gpu_memory_bytes: int | None = None
     resumed: bool = False
     parameters: int = 0
     weights: int = 0
     macs: int = 0
+    peak_gpu_memory_bytes: int | None = None
 
 
 @dataclass(frozen=True)

@@ -178,6 +178,7 @@ const COSTS = {
   parameters: { name: "parameters", of: (row) => row.costs.parameters, text: quantity },
   latency: { name: "seconds for one input", of: (row) => row.entry.latency, text: duration },
   peak_memory_bytes: { name: "peak memory in bytes", of: (row) => row.costs.peak_memory_bytes, text: quantity },
+  peak_gpu_memory_bytes: { name: "peak memory of the GPU in bytes", of: (row) => row.costs.peak_gpu_memory_bytes, text: quantity },
 };
 
 function costChart(rows, section, state) {

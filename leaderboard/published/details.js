@@ -93,6 +93,7 @@ function cellBody(row, number, cell, environments) {
     training: known(cell.train_seconds) ? duration(cell.train_seconds) : null,
     evaluation: known(cell.evaluate_seconds) ? duration(cell.evaluate_seconds) : null,
     "peak memory": known(cell.peak_memory_bytes) ? `${quantity(cell.peak_memory_bytes)}B` : null,
+    "peak memory of tensors on the GPU": known(cell.peak_gpu_memory_bytes) ? `${quantity(cell.peak_gpu_memory_bytes)}B` : null,
     parameters: known(cell.parameters) ? quantity(cell.parameters) : null,
     "multiply-accumulates, dense": known(cell.macs) ? quantity(cell.macs) : null,
     "candidates to choose from": cell.candidates,

@@ -78,7 +78,7 @@ def test_without_any_times_work_is_counted(monkeypatch: pytest.MonkeyPatch) -> N
     protocol = Protocol("few", 0.03, None, 1000, 500, candidates=2)
     cell = make_cell(kind(kind.Params(source="complete")), 0.99, "laborious", {}, 0, protocol)
     passes = 2 * 3 * 1000 * 3 + 2 * 3 * 500  # training: forwards and twice backwards; scoring: 2 candidates, 3 splits
-    for device, rate, beside in (("cpu", 4e10, 2e-5), ("cuda:0", 4e12, 5e-6), ("unheard of", 4e10, 2e-5)):
+    for device, rate, beside in (("cpu", 4e10, 2e-5), ("cuda:0", 8e12, 1.5e-5), ("unheard of", 4e10, 2e-5)):
         expected = 5 + passes * (266_200 / rate + beside)
         found = Estimates([]).of(cell, device)
         assert found == Estimate(pytest.approx(expected), measured=False)

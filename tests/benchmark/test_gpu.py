@@ -40,6 +40,8 @@ MODELS = {
     "ResNet-18": (Backbone("tasks.backbones.resnet:resnet18", layout="channels_last"), 32),
     "MLP": (Backbone("tasks.backbones.mlp:mlp", {"widths": [100, 100]}), 28),
 }
+QUICK_BISE = {"name": "bise", "params": {"tau_start": 0.1, "tau_factor": 0.03, "period": 1}}
+"""Two temperatures of one epoch each."""
 
 RunOnGpu = Callable[..., list[Event]]
 Records = Callable[[Path], dict[str, Record]]
@@ -76,6 +78,7 @@ def task(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
     return {"name": "civil_comments", "params": {"backbone": str(bert), "max_length": 12}}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_every_method_gives_the_same_record_twice(
     cells_of: Callable[..., list[Cell]],
@@ -126,7 +129,7 @@ def test_a_cell_starts_from_an_artifact_that_the_other_device_made(
     first: str,
     second: str,
 ) -> None:
-    vanilla, bise = cells_of("vanilla", "bise", tasks=[NETWORKS["conv net"]])
+    vanilla, bise = cells_of("vanilla", QUICK_BISE, tasks=[NETWORKS["conv net"]])
     results = tmp_path / "results"
     run_on_gpu([vanilla], results, device=first)
     run_on_gpu([bise], results, device=second)
@@ -180,7 +183,7 @@ def test_diagnostics_and_latency_are_measured(
     cells_of: Callable[..., list[Cell]], run_on_gpu: RunOnGpu, records: Records, tmp_path: Path
 ) -> None:
     names = ["decodability", "gradcam", "latency", "pruned"]
-    cells = cells_of("bise", tasks=[NETWORKS["conv net"]], diagnostics=names)
+    cells = cells_of(QUICK_BISE, tasks=[NETWORKS["conv net"]], diagnostics=names)
     run_on_gpu(cells, tmp_path / "results")
     assert set(records(tmp_path / "results")[cells[0].key].diagnostics) == set(names)
     backbone, size = MODELS["conv net"]

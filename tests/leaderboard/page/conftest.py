@@ -141,6 +141,7 @@ def _cell(task: MadeUpTask, rho: float | None, method: MadeUpMethod, seed: int) 
         "train_seconds": method.seconds,
         "evaluate_seconds": 2.0,
         "peak_memory_bytes": 500_000_000,
+        "peak_gpu_memory_bytes": 2_660_000_000,
         "parameters": 500_000,
         "macs": 415_400_000,
     }

@@ -129,6 +129,7 @@ def test_a_number_leads_to_its_cells_and_how_to_run_them_again(page: Any, folder
     for text in (
         entry.cells[1]["key"],
         "Test CPU",
+        "2.66 GB",
         "git checkout abc123",
         "debias-bench run cell.yaml",
         '"seeds": [1]',
