@@ -6,12 +6,8 @@ schema version, the code version, the selection rules and the pairs that are not
 
 from __future__ import annotations
 
-import gc
-import multiprocessing
-import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterator, Sequence
 from dataclasses import astuple, dataclass
 from functools import partial
 from pathlib import Path
@@ -23,6 +19,7 @@ from benchmark.arrow import array, coded, numbers, plain
 from benchmark.cell import Cell
 from benchmark.code import code_version
 from benchmark.files import atomic_path
+from benchmark.forked import forked_map
 from benchmark.manifest import Manifest, read_manifests
 from benchmark.metrics import METRICS
 from benchmark.rows import CHOSEN, Chunk, Plugins, canonical, missing_cells, read_chunk
@@ -200,33 +197,9 @@ def _notes(manifests: Sequence[Manifest], tuned: Sequence[Sequence[Cell]]) -> di
 
 
 def _read(paths: Sequence[Path], plugins: Plugins) -> Iterator[tuple[Any, Any, list[str]]]:
-    """The chunks, read by as many processes as there are cores."""
+    """The chunks; many are read by several processes, each of which remembers what plugins say."""
     chunks = [paths[start : start + CHUNK] for start in range(0, len(paths), CHUNK)]
-    read = partial(_read_arrow, plugins)
-    workers = min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1, len(chunks))
-    if workers < 2 or len(paths) <= FEW:
-        yield from map(read, chunks)
-        return
-    yield read(chunks[0])  # imports plugins, and what Arrow imports, once: here instead of in each process
-    # forked, so that plugins registered here are known there
-    with ProcessPoolExecutor(
-        workers, multiprocessing.get_context("fork"), initializer=_start, initargs=(read,)
-    ) as pool:
-        yield from pool.map(_work, chunks[1:])
-
-
-_reader: Callable[[Sequence[Path]], tuple[Any, Any, list[str]]]
-"""What a worker process reads with: it remembers what plugins say."""
-
-
-def _start(read: Callable[[Sequence[Path]], tuple[Any, Any, list[str]]]) -> None:
-    global _reader
-    _reader = read
-    gc.freeze()  # what was there before the fork: looking it over again would copy it
-
-
-def _work(paths: Sequence[Path]) -> tuple[Any, Any, list[str]]:
-    return _reader(paths)
+    return (map if len(paths) <= FEW else forked_map)(partial(_read_arrow, plugins), chunks)
 
 
 def _read_arrow(plugins: Plugins, paths: Sequence[Path]) -> tuple[Any, Any, list[str]]:

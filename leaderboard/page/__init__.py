@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 import jinja2
-import msgspec
 
 from benchmark.files import write_atomic
 from benchmark.metrics import METRICS
@@ -58,7 +56,7 @@ def build(
     (folder / "data").mkdir(parents=True, exist_ok=True)
     for part in parts(board, read_references(), title, rule):
         written.add(f"{part.name}.js")
-        (folder / "data" / f"{part.name}.js").write_bytes(as_script(part.name, part.content))
+        (folder / "data" / f"{part.name}.js").write_bytes(part.script)
     for path in (folder / "data").glob("*.js"):
         if path.name not in written:
             path.unlink()
@@ -66,15 +64,6 @@ def build(
     for name in STATIC:
         write_atomic(folder / name, (static / name).read_bytes())
     write_atomic(folder / "index.html", _html(board, title, downloads or {}).encode())
-
-
-def as_script(name: str, content: Any) -> bytes:
-    """A call that hands JSON to the page; it loads from a file system, where a page may not read JSON files.
-
-    Text in it can neither end a script element nor a line of script, whatever it is.
-    """
-    encoded = b",".join(msgspec.json.encode(value).replace(b"<", b"\\u003c") for value in (name, content))
-    return b"receive(" + encoded + b");\n"
 
 
 def _html(board: Board, title: str, downloads: Mapping[str, str]) -> str:

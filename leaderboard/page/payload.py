@@ -11,6 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
+from benchmark.forked import forked_map
 from benchmark.metrics import METRICS
 from benchmark.selection import RULES
 from leaderboard.across import over_levels, over_tasks, task_title
@@ -27,12 +30,16 @@ MANY_METHODS = 60
 """Above as many, averages over tasks are computed for the rule that the page opens with only."""
 
 
+FEW_CELLS = 2000
+"""Up to as many, more processes take longer to start than they save."""
+
+
 @dataclass(frozen=True)
 class Part:
-    """A file of data: its name, and what it holds."""
+    """A file of data: its name without suffix, and the script that it is."""
 
     name: str
-    content: Any
+    script: bytes
 
 
 def parts(board: Board, references: Sequence[Reference], title: str, rule: str) -> Iterator[Part]:
@@ -50,7 +57,7 @@ def parts(board: Board, references: Sequence[Reference], title: str, rule: str) 
         "suites": {},
         "budgets": {},
     }
-    about: dict[str, Any]
+    places: list[tuple[Section, dict[str, Any]]] = []
     for suite, label in zip(board.suites, suite_labels(board.suites), strict=True):
         index["suites"][label] = _over_tasks(suite, rule)
         index["budgets"][label] = plain(unequal_budgets(e for section in suite.sections for e in section.entries))
@@ -58,16 +65,36 @@ def parts(board: Board, references: Sequence[Reference], title: str, rule: str) 
             data = task_title(suite, levels).removeprefix(levels[0].task).removeprefix(", ")
             curves = {name: _over_levels(levels, name) for name in RULES}
             for section in levels:
-                name, chunks = section_id(section), chunks_of(section)
-                content = section_part(section, references, chunks)
-                about = {"id": name, "data": data, "protocol": label}
-                about["curves"] = curves if section is levels[0] else None
-                index["sections"].append({**about, **_overview(section, content)})
+                about = {"id": section_id(section), "data": data, "protocol": label}
+                places.append((section, {**about, "curves": curves if section is levels[0] else None}))
                 index["methods"] |= {i: _method(entry) for i, entry in entry_ids(section).items()}
-                yield Part(name, content)
-                for position, chunk in enumerate(chunks):
-                    yield Part(f"{name}.cells{position}", cells_part(section, chunk))
-    yield Part("index", index)
+
+    def of_section(position: int) -> tuple[dict[str, Any], list[Part]]:
+        return _of_section(places[position][0], references)
+
+    few = sum(len(entry.cells) for section, _ in places for entry in section.entries) <= FEW_CELLS
+    found = (map if few else forked_map)(of_section, range(len(places)))
+    for (_, about), (overview, files) in zip(places, found, strict=True):
+        index["sections"].append({**about, **overview})
+        yield from files
+    yield Part("index", as_script("index", index))
+
+
+def as_script(name: str, content: Any) -> bytes:
+    """A call that hands JSON to the page; it loads from a file system, where a page may not read JSON files.
+
+    Text in it can neither end a script element nor a line of script, whatever it is.
+    """
+    encoded = b",".join(msgspec.json.encode(value).replace(b"<", b"\\u003c") for value in (name, content))
+    return b"receive(" + encoded + b");\n"
+
+
+def _of_section(section: Section, references: Sequence[Reference]) -> tuple[dict[str, Any], list[Part]]:
+    """What the index says of a section, and its files."""
+    name, chunks = section_id(section), chunks_of(section)
+    content = section_part(section, references, chunks)
+    files = {name: content} | {f"{name}.cells{i}": cells_part(section, chunk) for i, chunk in enumerate(chunks)}
+    return _overview(section, content), [Part(name, as_script(name, content)) for name, content in files.items()]
 
 
 def suite_labels(suites: Sequence[Suite]) -> list[str]:

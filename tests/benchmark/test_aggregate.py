@@ -132,7 +132,7 @@ def test_rows_say_what_rules_and_metrics_say_of_each_record(store: Store) -> Non
 def test_several_processes_give_the_same_table_as_one(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     alone = rows_of(store)
     monkeypatch.setattr(module, "FEW", 0)
-    monkeypatch.setattr(module.os, "sched_getaffinity", lambda pid: {0, 1})
+    monkeypatch.setattr("benchmark.forked.os.sched_getaffinity", lambda pid: {0, 1})
     assert rows_of(store) == alone
 
 

@@ -17,11 +17,10 @@ from benchmark.selection import RULES
 from benchmark.sweep import Sweep, TaskEntry, expand, read_sweep
 from leaderboard.across import over_tasks
 from leaderboard.board import Board, Section
-from leaderboard.page import as_script, build
-from leaderboard.page.payload import parts, suite_labels
+from leaderboard.page import build
+from leaderboard.page.payload import as_script, suite_labels
 from leaderboard.page.reproduce import reproduce
 from leaderboard.page.values import entry_ids, section_id
-from leaderboard.references import read_references
 from leaderboard.statistics import compare
 
 
@@ -229,8 +228,23 @@ def test_a_board_without_cells_gives_a_page(make_board: Callable[..., Board], tm
     assert index["suites"] == {}
 
 
+def test_several_processes_give_the_same_page_as_one(
+    make_board: Callable[..., Board], make_rows: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    board = make_board(list(make_rows(seeds=3)))
+    build(board, tmp_path / "alone")
+    monkeypatch.setattr("leaderboard.page.payload.FEW_CELLS", 0)
+    monkeypatch.setattr("benchmark.forked.os.sched_getaffinity", lambda pid: {0, 1})
+    build(board, tmp_path / "several")
+    alone, several = (
+        {path.name: path.read_bytes() for path in (tmp_path / name / "data").iterdir()} for name in ("alone", "several")
+    )
+    assert len(alone) > 3
+    assert alone == several
+
+
 def test_only_a_few_methods_are_compared_with_all_others_where_there_are_many(
-    make_board: Callable[..., Board], make_rows: Callable[..., Any]
+    make_board: Callable[..., Board], make_rows: Callable[..., Any], tmp_path: Path
 ) -> None:
     rows = []
     for row in make_rows(seeds=3):
@@ -240,9 +254,8 @@ def test_only_a_few_methods_are_compared_with_all_others_where_there_are_many(
                 rows.append(
                     {**row, "method": f"m{i:02d}", "unbiased_accuracy": score, "key": f"{row['key'][:-2]}{i:02d}"}
                 )
-    found = {part.name: part.content for part in parts(make_board(rows), read_references(), "title", "last")}
-    (name,) = (name for name in found if name.endswith(found["index"]["sections"][0]["id"]))
-    pairs = found[name]["rules"]["last"]["pairs"]
+    build(make_board(rows), tmp_path)
+    pairs = read_part(tmp_path, read_part(tmp_path, "index")["sections"][0]["id"])["rules"]["last"]["pairs"]
     assert pairs["rows"] == [0, 1, 2, 3]
     assert np.shape(pairs["difference"]) == (4, 40)
     assert pairs["difference"][0][3] == pytest.approx(0.03)
