@@ -11,6 +11,8 @@ import pytest
 from benchmark.errors import ConfigError, UnknownNameError
 from benchmark.sweep import Expansion, expand, read_sweep
 
+SWEEPS = Path(__file__).parents[2] / "sweeps"
+
 
 @pytest.fixture
 def expanded(tmp_path: Path, toy_plugin: Path) -> Any:
@@ -123,3 +125,10 @@ def test_yaml_numbers_reach_the_cell_as_numbers(tmp_path: Path, toy_plugin: Path
     )
     (cell,) = expand(read_sweep(path), tmp_path).cells
     assert cell.task_params == {"noise": 0.001}
+
+
+@pytest.mark.parametrize("path", sorted(SWEEPS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_our_own_sweeps_say_what_they_are_and_have_cells(path: Path, tmp_path: Path) -> None:
+    sweep = read_sweep(path)
+    assert sweep.description.endswith(".")
+    assert expand(sweep, tmp_path).cells
