@@ -19,13 +19,13 @@ def forked_map(work: Callable[[Item], Found], items: Sequence[Item]) -> Iterator
     The processes are forked, so that what is in memory here, plugins too, is known there. The first item is done here:
     what is imported or remembered meanwhile, none of them does again. Items and results are pickled, ``work`` is not.
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
-    if min(cores, len(items)) < 2:
+    workers = min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1, len(items))
+    if workers < 2:
         yield from map(work, items)
         return
     yield work(items[0])
     context = multiprocessing.get_context("fork")
-    with ProcessPoolExecutor(min(cores, len(items)), context, initializer=_start, initargs=(work,)) as pool:
+    with ProcessPoolExecutor(workers, context, initializer=_start, initargs=(work,)) as pool:
         yield from pool.map(_do, items[1:])
 
 

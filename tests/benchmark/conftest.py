@@ -46,10 +46,10 @@ def cells_of(toy_plugin: Path, tmp_path: Path) -> Callable[..., list[Cell]]:
 
 @pytest.fixture
 def run_cells(toy_plugin: Path, tmp_path: Path) -> Callable[..., list[Event]]:
-    """``run_cells(cells, results, jobs=0)``: run what is missing; the events."""
+    """``run_cells(cells, results, jobs=0, device="cpu")``: run what is missing; the events."""
 
-    def run(cells: list[Cell], results: Path, jobs: int = 0) -> list[Event]:
-        options = Options(results, tmp_path, jobs=jobs, plugins=(toy_plugin,))
+    def run(cells: list[Cell], results: Path, jobs: int = 0, device: str = "cpu") -> list[Event]:
+        options = Options(results, tmp_path, jobs=jobs, device=device, plugins=(toy_plugin,))
         return list(execute(make_plan(cells, Store(results)), options))
 
     return run

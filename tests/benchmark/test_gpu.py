@@ -13,12 +13,10 @@ import torch
 from benchmark import accelerator
 from benchmark.cell import Cell
 from benchmark.cost import measure_latency
-from benchmark.executor import Event, execute
+from benchmark.executor import Event
 from benchmark.network import build_network
-from benchmark.planner import make_plan
 from benchmark.record import Record
 from benchmark.registry import METHODS
-from benchmark.serve import Options
 from benchmark.store import Store
 from benchmark.task import Backbone, Inputs
 from benchmark.worker import Worker
@@ -43,7 +41,7 @@ MODELS = {
 QUICK_BISE = {"name": "bise", "params": {"tau_start": 0.1, "tau_factor": 0.03, "period": 1}}
 """Two temperatures of one epoch each."""
 
-RunOnGpu = Callable[..., list[Event]]
+RunCells = Callable[..., list[Event]]
 Records = Callable[[Path], dict[str, Record]]
 
 
@@ -56,24 +54,13 @@ def _as_before() -> Iterator[None]:
     torch.backends.cudnn.allow_tf32 = before[1]
 
 
-@pytest.fixture
-def run_on_gpu(toy_plugin: Path, tmp_path: Path) -> RunOnGpu:
-    """``run_on_gpu(cells, results, jobs=0)``: run what is missing; the events."""
-
-    def run(cells: list[Cell], results: Path, jobs: int = 0, device: str = "cuda") -> list[Event]:
-        options = Options(results, tmp_path / "data", jobs=jobs, device=device, plugins=(toy_plugin,))
-        return list(execute(make_plan(cells, Store(results)), options))
-
-    return run
-
-
 @pytest.fixture(params=[*NETWORKS, "BERT"])
 def task(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """A task of a sweep, for each kind of network."""
     if request.param != "BERT":
         return NETWORKS[request.param]
     monkeypatch.setenv("DEBIAS_BENCH_CACHE", str(tmp_path / "cache"))
-    civil_comments(tmp_path / "data", comments(4))
+    civil_comments(tmp_path, comments(4))
     bert = request.getfixturevalue("tiny_bert")
     return {"name": "civil_comments", "params": {"backbone": str(bert), "max_length": 12}}
 
@@ -82,7 +69,7 @@ def task(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_every_method_gives_the_same_record_twice(
     cells_of: Callable[..., list[Cell]],
-    run_on_gpu: RunOnGpu,
+    run_cells: RunCells,
     records: Records,
     tmp_path: Path,
     task: dict[str, Any],
@@ -92,7 +79,7 @@ def test_every_method_gives_the_same_record_twice(
     methods = [name for name in METHODS.names() if not name.startswith("toy_")]
     cells = cells_of(*methods, tasks=[task], precision=precision)
     for jobs in (0, 2):
-        events = run_on_gpu(cells, tmp_path / str(jobs), jobs)
+        events = run_cells(cells, tmp_path / str(jobs), jobs, device="cuda")
         assert {event.kind for event in events} == {"done"}
     first, second = records(tmp_path / "0"), records(tmp_path / "2")
     assert {cell.key for cell in cells} <= set(first)
@@ -123,7 +110,7 @@ def test_an_interrupted_cell_goes_on_as_if_it_had_not_been(
 @pytest.mark.parametrize(("first", "second"), [("cuda", "cpu"), ("cpu", "cuda")])
 def test_a_cell_starts_from_an_artifact_that_the_other_device_made(
     cells_of: Callable[..., list[Cell]],
-    run_on_gpu: RunOnGpu,
+    run_cells: RunCells,
     records: Records,
     tmp_path: Path,
     first: str,
@@ -131,8 +118,8 @@ def test_a_cell_starts_from_an_artifact_that_the_other_device_made(
 ) -> None:
     vanilla, bise = cells_of("vanilla", QUICK_BISE, tasks=[NETWORKS["conv net"]])
     results = tmp_path / "results"
-    run_on_gpu([vanilla], results, device=first)
-    run_on_gpu([bise], results, device=second)
+    run_cells([vanilla], results, device=first)
+    run_cells([bise], results, device=second)
     found = records(results)
     assert len(found) == 2
     assert {record.status for record in found.values()} == {"done"}
@@ -141,12 +128,12 @@ def test_a_cell_starts_from_an_artifact_that_the_other_device_made(
 
 
 def test_a_gpu_learns_what_a_cpu_learns(
-    cells_of: Callable[..., list[Cell]], run_on_gpu: RunOnGpu, records: Records, tmp_path: Path
+    cells_of: Callable[..., list[Cell]], run_cells: RunCells, records: Records, tmp_path: Path
 ) -> None:
     """Initial weights, order and colours are those of the CPU; sums differ in their last digits only."""
     cells = cells_of("vanilla", tasks=[NETWORKS["MLP"]])
     for device in ("cpu", "cuda"):
-        run_on_gpu(cells, tmp_path / device, device=device)
+        run_cells(cells, tmp_path / device, device=device)
     cpu, gpu = (next(iter(records(tmp_path / device).values())) for device in ("cpu", "cuda"))
     assert [candidate.label for candidate in cpu.candidates] == [candidate.label for candidate in gpu.candidates]
     for split, packed in cpu.counts.items():
@@ -168,10 +155,10 @@ def test_products_of_fp32_are_not_rounded(name: str) -> None:
 
 
 def test_too_little_memory_fails_the_cell_and_not_the_next(
-    cells_of: Callable[..., list[Cell]], run_on_gpu: RunOnGpu, records: Records, tmp_path: Path
+    cells_of: Callable[..., list[Cell]], run_cells: RunCells, records: Records, tmp_path: Path
 ) -> None:
     cells = cells_of({"name": "toy_bad", "params": {"how": "memory"}}, "vanilla")
-    assert {event.kind for event in run_on_gpu(cells, tmp_path / "results", 1)} == {"failed", "done"}
+    assert {event.kind for event in run_cells(cells, tmp_path / "results", 1, device="cuda")} == {"failed", "done"}
     found = records(tmp_path / "results")
     failure = found[cells[0].key].failure
     assert failure is not None
@@ -180,11 +167,11 @@ def test_too_little_memory_fails_the_cell_and_not_the_next(
 
 
 def test_diagnostics_and_latency_are_measured(
-    cells_of: Callable[..., list[Cell]], run_on_gpu: RunOnGpu, records: Records, tmp_path: Path
+    cells_of: Callable[..., list[Cell]], run_cells: RunCells, records: Records, tmp_path: Path
 ) -> None:
     names = ["decodability", "gradcam", "latency", "pruned"]
     cells = cells_of(QUICK_BISE, tasks=[NETWORKS["conv net"]], diagnostics=names)
-    run_on_gpu(cells, tmp_path / "results")
+    run_cells(cells, tmp_path / "results", device="cuda")
     assert set(records(tmp_path / "results")[cells[0].key].diagnostics) == set(names)
     backbone, size = MODELS["conv net"]
     network = build_network(backbone, Inputs((3, size, size)), 10, "latency").to("cuda")
