@@ -20,6 +20,7 @@ from benchmark.cell import Cell
 from benchmark.code import code_version
 from benchmark.files import atomic_path
 from benchmark.forked import forked_map
+from benchmark.garbage import garbage_stays
 from benchmark.manifest import Manifest, read_manifests
 from benchmark.metrics import METRICS
 from benchmark.rows import CHOSEN, Chunk, Plugins, canonical, missing_cells, read_chunk
@@ -118,16 +119,16 @@ class Aggregation:
         return dict(sorted(Counter(self.cells.column("status").to_pylist()).items()))
 
 
+@garbage_stays()
 def aggregate(store: Store) -> Aggregation:
     """Read every record of a results folder; cells of its sweeps without one become rows with status ``missing``."""
     import pyarrow as pa
 
     manifests = read_manifests(store)
     parts, damaged, seen = [], [], set()
-    files = {path.stem: path for path in reversed([*store.record_files()])}  # records come before failures
     tuned = [manifest.tuned(store) for manifest in manifests]
     notes = _notes(manifests, tuned)
-    for cells, rows, problems in _read(list(files.values()), Plugins(notes)):
+    for cells, rows, problems in _read([path for _, path in store.record_files()], Plugins(notes)):
         damaged += problems
         parts.append((cells, rows))
         seen.update(cells.column("key").to_pylist())
@@ -196,14 +197,14 @@ def _notes(manifests: Sequence[Manifest], tuned: Sequence[Sequence[Cell]]) -> di
     return notes | {cell.key: cell.tuning for cells in tuned for cell in cells}
 
 
-def _read(paths: Sequence[Path], plugins: Plugins) -> Iterator[tuple[Any, Any, list[str]]]:
+def _read(paths: Sequence[str], plugins: Plugins) -> Iterator[tuple[Any, Any, list[str]]]:
     """The chunks; many are read by several processes, each of which remembers what plugins say."""
     chunks = [paths[start : start + CHUNK] for start in range(0, len(paths), CHUNK)]
     return (map if len(paths) <= FEW else forked_map)(partial(_read_arrow, plugins), chunks)
 
 
-def _read_arrow(plugins: Plugins, paths: Sequence[Path]) -> tuple[Any, Any, list[str]]:
-    return _arrow(read_chunk(paths, plugins))
+def _read_arrow(plugins: Plugins, paths: Sequence[str]) -> tuple[Any, Any, list[str]]:
+    return _arrow(read_chunk(map(Path, paths), plugins))
 
 
 def _arrow(chunk: Chunk) -> tuple[Any, Any, list[str]]:

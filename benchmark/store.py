@@ -119,12 +119,9 @@ class Store:
         """Keys of the cells whose last run failed, be it only to add diagnostics to a finished record."""
         return set(_complete_files(self.root / "failures"))
 
-    def record_files(self) -> Iterator[Path]:
-        """The files of all records, finished and failed, damaged ones included."""
-        for folder in (self.root / "records", self.root / "failures"):
-            for shard in sorted(folder.glob("??")):
-                names = sorted(entry.name for entry in os.scandir(shard) if entry.name.endswith(".json"))
-                yield from (shard / name for name in names)
+    def record_files(self) -> list[tuple[str, str]]:
+        """Keys and files of all records by key, damaged ones included; of a cell that has both, the finished one."""
+        return sorted({**dict(_files(self.root / "failures")), **dict(_files(self.root / "records"))}.items())
 
     def finished_files(self) -> Iterator[tuple[str, str]]:
         """Keys and files of the finished cells, damaged ones included."""

@@ -116,18 +116,30 @@ def interquartile_mean(scores: FloatArray, resamples: int = 2000, seed: int = 0)
     fewest = min(len(row) for row in rows)
     if fewest < 2:
         return Estimate(value, math.nan, math.nan)
-    redrawn = _redrawn(tuple(len(row) for row in rows), resamples, seed)
-    drawn = np.concatenate([row[places] for row, places in zip(rows, redrawn, strict=True)], axis=1)
-    cut = drawn.shape[1] // 4
-    drawn.partition((cut, drawn.shape[1] - cut - 1), axis=1)
-    error = float(np.std(drawn[:, cut : drawn.shape[1] - cut].mean(1), ddof=1))
+    values = np.concatenate(rows)
+    order = np.argsort(values, kind="stable")
+    times = _times_drawn(tuple(len(row) for row in rows), resamples, seed)[order]
+    size = len(values) - len(rows)
+    cut = size // 4
+    # how many of a resample's values are among the smallest 1, 2, ... of all, those of its middle half alone
+    kept = np.clip(np.cumsum(times, axis=0, dtype=np.int32), cut, size - cut) - cut
+    ascending = values[order]
+    means = ascending[-1] - np.diff(ascending) @ kept[:-1] / (size - 2 * cut)  # summed by parts
+    error = float(np.std(means, ddof=1))
     freedom = max(fewest - 1.0, sum(len(row) - 1 for row in rows) / 2)
     half = float(stats.t.ppf(0.975, freedom)) * error
     return Estimate(value, value - half, value + half)
 
 
 @lru_cache(maxsize=4)
-def _redrawn(lengths: tuple[int, ...], resamples: int, seed: int) -> tuple[npt.NDArray[np.int64], ...]:
-    """Seeds of each task in each resample, n - 1 of n: the same for all methods that have as many."""
+def _times_drawn(lengths: tuple[int, ...], resamples: int, seed: int) -> npt.NDArray[np.int32]:
+    """How often each seed of each task is in each resample, which draws n - 1 of n: (seeds of all tasks, resamples).
+
+    The same for all methods that have as many seeds.
+    """
     rng = np.random.default_rng(seed)
-    return tuple(rng.integers(0, length, (resamples, length - 1)) for length in lengths)
+    found = []
+    for length in lengths:
+        drawn = rng.integers(0, length, (resamples, length - 1))
+        found.append((drawn == np.arange(length)[:, None, None]).sum(-1, dtype=np.int32))
+    return np.concatenate(found)

@@ -19,6 +19,7 @@ import numpy as np
 
 from benchmark.counts import Groups
 from benchmark.errors import ResultCorruptError
+from benchmark.garbage import garbage_stays
 from benchmark.protocol import PROTOCOLS
 from benchmark.selection import RULES
 from leaderboard.entry import Cells, Competitor, Entry
@@ -161,6 +162,7 @@ class Board:
                 yield from entry.cells.values()
 
 
+@garbage_stays()
 def read_board(path: Path) -> Board:
     """Read the results table that ``debias-bench aggregate`` wrote.
 

@@ -13,6 +13,7 @@ import msgspec
 from benchmark.aggregate import COLUMNS
 from benchmark.errors import ConfigError, ResultCorruptError
 from benchmark.files import atomic_path, write_atomic
+from benchmark.garbage import garbage_stays
 from benchmark.registry import SOURCES
 from leaderboard import csv_tables, latex, markdown
 from leaderboard.board import Board, read_board
@@ -36,6 +37,7 @@ DOWNLOADS = {
 """What lies in the folder beside the page."""
 
 
+@garbage_stays()
 def publish(table: Path, folder: Path, rule: str, title: str) -> None:
     """Fill a folder; the same table gives the same files, and files of an earlier call are replaced.
 

@@ -165,7 +165,7 @@ def _card_file(module: str) -> str | None:
 def cell(key: str, results: Path, as_json: bool) -> None:
     """Show the record of the cell whose key starts with KEY: its candidates, what it took, or why it failed."""
     store = Store(results)
-    matches = sorted({path.stem for path in store.record_files() if path.stem.startswith(key)})
+    matches = [found for found, _ in store.record_files() if found.startswith(key)]
     record = store.read(matches[0]) if len(matches) == 1 else None
     if record is None:
         raise ConfigError(f"{len(matches)} records in {results} have a key that starts with {key!r}; expected one")

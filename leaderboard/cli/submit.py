@@ -137,12 +137,9 @@ def _add(records: Sequence[Record], store: Store) -> int:
 
 def _records(store: Store) -> Iterator[Record]:
     """All readable records, a finished one rather than the failure before it."""
-    finished = store.finished()
-    for path in store.record_files():
-        if path.parent.parent.name == "failures" and path.stem in finished:
-            continue
+    for _, path in store.record_files():
         try:
-            yield read_record(path)
+            yield read_record(Path(path))
         except ResultCorruptError as error:
             click.echo(f"warning: {error}", err=True)
 

@@ -57,7 +57,7 @@ def run_cells(toy_plugin: Path, tmp_path: Path) -> Callable[..., list[Event]]:
 
 def records_in(results: Path) -> dict[str, Record]:
     """All records of a results folder by key; a damaged one is an error."""
-    return {path.stem: read_record(path) for path in Store(results).record_files()}
+    return {key: read_record(Path(path)) for key, path in Store(results).record_files()}
 
 
 @pytest.fixture

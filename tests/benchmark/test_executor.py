@@ -31,7 +31,8 @@ Records = Callable[[Path], dict[str, Record]]
 
 def files(results: Path) -> dict[str, tuple[int, int]]:
     """Inode and time of every record: they change if a cell is computed again."""
-    return {path.stem: (path.stat().st_ino, path.stat().st_mtime_ns) for path in Store(results).record_files()}
+    stats = {key: Path(path).stat() for key, path in Store(results).record_files()}
+    return {key: (stat.st_ino, stat.st_mtime_ns) for key, stat in stats.items()}
 
 
 def kinds(events: list[Event]) -> list[tuple[str, str]]:

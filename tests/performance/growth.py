@@ -71,7 +71,7 @@ def _score(groups: tuple[int, int], candidates: int = 5, cells: int = 200) -> fl
     packed = PackedCounts.pack(draws.integers(0, 50, (candidates, classes, values, classes)))
     with folder() as where:
         fill(where / "results", write_sweep(where / "few.yaml", 1), candidates=candidates)
-        record = read_record(next(Store(where / "results").record_files()))
+        record = read_record(Path(Store(where / "results").record_files()[0][1]))
     record = replace(record, groups=axes, counts=dict.fromkeys(record.counts, packed))
     for _ in range(3):
         with _timed(times):

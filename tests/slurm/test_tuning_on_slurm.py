@@ -95,7 +95,7 @@ def test_four_jobs_tune_two_methods_and_lose_a_worker(devcluster: DevCluster, tm
     assert status["failed"] == []
     assert sum(row.get("done", 0) for row in status["cells"]) == 2
     store = Store(results)
-    records = [store.read(path.stem) for path in store.record_files()]
+    records = [store.read(key) for key, _ in store.record_files()]
     cells = [record.cell for record in records if record is not None and record.cell.tuning is not None]
     numbers = Counter((c.method, c.tuning.number) for c in cells if c.tuning and c.tuning.number is not None)
     assert numbers == {(method, number): 1 for method in ("ffw_structured", "bise") for number in range(10)}

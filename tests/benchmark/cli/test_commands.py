@@ -168,7 +168,7 @@ class TestAfterARun:
         assert other.exists()
 
     def test_aggregate_warns_of_damaged_records(self, invoke: Invoke, tmp_path: Path) -> None:
-        path = next(Store(tmp_path / "results").record_files())
+        path = Path(Store(tmp_path / "results").record_files()[0][1])
         path.write_bytes(path.read_bytes()[:50])
         result = invoke("aggregate")
         assert result.exit_code == 0
@@ -381,7 +381,7 @@ def test_commands_that_only_read_never_import_torch(
 ) -> None:
     """All of them in one fresh process, in which torch and its like are looked for after each."""
     invoke("run", sweep, "--jobs", 0)
-    key = next(Store(tmp_path / "results").record_files()).stem
+    key = Store(tmp_path / "results").record_files()[0][0]
     commands: list[list[str]] = [
         ["--help"],
         *([name, "--help"] for name, (path, _) in COMMANDS.items() if not path.startswith("slurm.")),
