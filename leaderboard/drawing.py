@@ -15,10 +15,11 @@ from leaderboard.statistics import Summary
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from matplotlib.typing import RcKeyType
+    from matplotlib.typing import LineStyleType, RcKeyType
 
 COLOURS = ("#1f5fd0", "#c2410c", "#0f766e", "#8533b8", "#8a6100", "#b8246a", "#3f6d12", "#0b6e96")
 BASELINE, CONTROL = "#1b1c1f", "#8a8d96"
+CONTROL_DASHES: tuple[LineStyleType, ...] = ("--", (0, (9, 1.5)), (0, (1, 1)))
 MARKS = {"none": "o", "b on train": "s", "unbiased split": "D", "b on train + unbiased split": "^"}
 OTHER_MARK = "X"
 STYLE: dict[RcKeyType, Any] = {
@@ -49,7 +50,7 @@ class Look:
     colour: str
     fill: str
     mark: str
-    line: str
+    line: LineStyleType
 
 
 Looks = Mapping[str, Look]
@@ -60,6 +61,7 @@ def looks_of(board: Board) -> Looks:
     """How each method of a board is drawn, in every figure alike: hue by name, mark by supervision, grey controls."""
     entries = {entry.method: entry for section in board.sections for entry in section.entries}
     coloured = sorted(name for name in entries if role(name) == "method")
+    controls = sorted(name for name in entries if role(name) == "control")
     looks = {}
     for name, entry in entries.items():
         mark = MARKS.get(entry.supervision, OTHER_MARK)
@@ -67,7 +69,8 @@ def looks_of(board: Board) -> Looks:
             case "baseline":
                 looks[name] = Look(BASELINE, BASELINE, mark, ":")
             case "control":
-                looks[name] = Look(CONTROL, "white", mark, "--")
+                line = CONTROL_DASHES[controls.index(name) % len(CONTROL_DASHES)]
+                looks[name] = Look(CONTROL, "white", mark, line)
             case _:
                 colour = COLOURS[coloured.index(name) % len(COLOURS)]
                 looks[name] = Look(colour, colour, mark, "-")

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.typing import LineStyleType
 
 FORMATS = ("svg", "png")
-DASHES: tuple[LineStyleType, ...] = ("-", "-.", (0, (6, 1.5, 1, 1.5, 1, 1.5)), (0, (2, 1.5)))
+DASHES: tuple[LineStyleType, ...] = ("-", "-.", (0, (2, 1.5)), (0, (6, 1.5, 1, 1.5, 1, 1.5)))
 """Of the variants of a method, which share its colour."""
 RESOLUTION = 200
 """Dots per inch of pixel formats."""
