@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -87,13 +87,20 @@ class OverTasks:
 def over_tasks(suite: Suite, rule: str) -> OverTasks | None:
     """Compare methods over the tasks of a suite.
 
-    A task counts once, however many levels it has: a method's score on it is its mean over all levels, by seed. Only
-    methods with at least three seeds at every level of every task take part.
+    A task counts once, however many levels it has: a method's score on it is its mean over all levels, by seed; of
+    several versions the newest counts. Only methods with at least three seeds at every level of every task take part.
 
     Returns:
         ``None`` if there are fewer than two tasks or two such methods.
     """
-    tasks = [levels for levels in suite.levels if any(section.usable_rule(rule) == rule for section in levels)]
+    newest: dict[str, int] = {}
+    for section in suite.sections:
+        newest[section.task] = max(section.task_version, newest.get(section.task, 0))
+    tasks = [
+        levels
+        for levels in suite.levels
+        if levels[0].task_version == newest[levels[0].task] and any(s.usable_rule(rule) == rule for s in levels)
+    ]
     names = sorted({name for levels in tasks for section in levels for name in section.current})
     means = [_by_seed(levels, names, rule).mean(0) for levels in tasks]
     tables = {name: [table[i] for table in means] for i, name in enumerate(names)}
@@ -128,6 +135,15 @@ def task_title(suite: Suite, levels: Sequence[Section]) -> str:
     if len(versions) > 1:
         differing.append(f"version {section.task_version}")
     return ", ".join([section.task, *differing])
+
+
+def data_sources(suite: Suite, tasks: Iterable[str]) -> str:
+    """Which of these tasks (their titles) has which data source, for readers; empty if they do not differ in it."""
+    sources = {task_title(suite, levels): levels[0].task_params.get("source") for levels in suite.levels}
+    found = {task: sources[task] for task in tasks if sources[task] is not None}
+    if len(set(map(str, found.values()))) < 2:
+        return ""
+    return f"Data sources differ: {'; '.join(f'{task} {source}' for task, source in found.items())}."
 
 
 def _by_seed(levels: Sequence[Section], competitors: Sequence[Competitor], rule: str) -> FloatArray:

@@ -16,7 +16,8 @@ NEMENYI = (
     "(Nemenyi, level 5 %) cannot be told apart (Demsar 2006)"
 )
 INTERQUARTILE_MEAN = (
-    "mean of the middle half of the scores of all tasks and seeds; 95 % interval from a bootstrap of the seeds within "
+    "mean of the middle half of the scores of all tasks and seeds, those of a task being means over its levels for the "
+    "seeds that are there at every one; 95 % interval from a bootstrap of the seeds within "
     "each task (Agarwal et al. 2021), with n - 1 draws per task and a t quantile, since few seeds cover too little "
     "without"
 )

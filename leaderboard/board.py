@@ -20,6 +20,7 @@ import numpy as np
 from benchmark.counts import Groups
 from benchmark.errors import ResultCorruptError
 from benchmark.garbage import garbage_stays
+from benchmark.metrics import METRICS
 from benchmark.protocol import PROTOCOLS
 from benchmark.selection import RULES
 from leaderboard.entry import Cells, Competitor, Entry
@@ -176,7 +177,7 @@ def read_board(path: Path) -> Board:
         for task, method, reason in refused:
             not_applicable.setdefault(str(task), {})[str(method)] = str(reason)
         return Board(_sections(table, not_applicable), table.metadata)
-    except (ValueError, TypeError, AttributeError, msgspec.ValidationError) as error:
+    except (ValueError, TypeError, AttributeError, RecursionError, msgspec.ValidationError) as error:
         raise ResultCorruptError(f"{path} is not a valid results table: {error}") from error
 
 
@@ -212,28 +213,45 @@ def _section(
 ) -> Section | None:
     """``None`` where there is nothing but trials."""
     protocol, settings, precision, engine, task, task_version, params, rho = identity
+    if None in (protocol, precision, task):
+        raise ValueError("a row does not say its task, protocol or precision")
+    if rho is not None and not 0 <= rho <= 1:
+        raise ValueError(f"rho is {rho}, expected 0 to 1")
     is_trial = np.array([purpose == "tuning" for purpose in table.take("purpose", every)], dtype=np.bool_)
     rows, trials = every[~is_trial], every[is_trial]
     if not len(rows):
         return None
     seeds, tried = _seeds(table, rows), _seeds(table, trials)
     entries = [_entry(table, group, seeds) for _, group in table.group(ENTRY, rows)]
-    groups = _first(table.take("groups", rows))
+    headline = _first(table.take("headline", rows)) or "accuracy"
+    if headline not in METRICS:
+        raise ValueError(f"headline is {headline!r}, expected one of {', '.join(METRICS)}")
+    coded = _first(table.take("groups", rows))
+    groups = msgspec.json.decode(coded, type=Groups) if coded else None
+    if groups is not None and groups.classes < 1:
+        raise ValueError(f"groups of {groups.classes} classes")
     return Section(
         task=task,
-        task_version=task_version,
-        task_params=json.loads(params),
+        task_version=task_version or 0,
+        task_params=_parameters(params),
         rho=rho,
         protocol=protocol,
         precision=precision,
-        headline=_first(table.take("headline", rows)) or "accuracy",
+        headline=headline,
         entries=tuple(sorted(_related(entries), key=lambda entry: (entry.label, entry.version))),
-        protocol_settings=json.loads(settings) if settings else {},
+        protocol_settings=_parameters(settings) if settings else {},
         engine_version=engine,
-        groups=msgspec.json.decode(groups, type=Groups) if groups else None,
+        groups=groups,
         not_applicable=not_applicable.get(task, {}),
         trials=tuple(_entry(table, group, tried) for _, group in table.group(("study", "trial", *ENTRY), trials)),
     )
+
+
+def _parameters(text: str) -> dict[str, Any]:
+    found = json.loads(text)
+    if not isinstance(found, dict):
+        raise ValueError(f"parameters are {text[:100]!r}, expected a JSON object")
+    return found
 
 
 def _seeds(table: ResultTable, rows: Rows) -> tuple[int, ...]:
@@ -257,21 +275,23 @@ def _entry(table: ResultTable, rows: Rows, seeds: tuple[int, ...]) -> Entry:
             stale.add(stale_of[at])
         elif statuses[at] == "failed":
             failures[seed] = failure_of[at]
-        else:
+        elif statuses[at] == "missing":
             missing.append(seed)
+        else:
+            raise ValueError(f"status is {statuses[at]!r}, expected done, failed or missing")
     first = Row(table, int(rows[0]))
     trials = [n for n in table.take("tuning_trials", rows) if n is not None]
     return Entry(
         method=first["method"],
         variant=first["variant"] or "",
-        version=first["method_version"],
+        version=first["method_version"] or 0,
         supervision=_first(table.take("supervision", rows)) or "unknown",
         seeds=seeds,
         by_rule=by_rule,
         failures=failures,
         missing=tuple(sorted(missing)),
         cells=cells,
-        params=json.loads(first["params"]),
+        params=_parameters(first["params"]),
         tuning_trials=max(trials, default=None),
         tuning_data=_first(table.take("tuning_data", rows)) or "",
         stale=_first(sorted(reason for reason in stale if reason)),

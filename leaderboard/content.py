@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from leaderboard.across import over_levels, over_tasks, task_title
+from leaderboard.across import data_sources, over_levels, over_tasks, task_title
 from leaderboard.across_tasks import AverageRanks
 from leaderboard.board import Board, Competitor, Section, Suite
 from leaderboard.budgets import unequal_budgets
@@ -30,7 +30,7 @@ def document(board: Board, rule: str, references: Sequence[Reference], title: st
         references: Published numbers.
         title: First heading.
     """
-    blocks: list[Block] = [Heading(1, title), *legend(rule)]
+    blocks: list[Block] = [Heading(1, title), *legend(rule), Paragraph(("All terms are defined at the end.",))]
     for suite in board.suites:
         blocks += _suite(suite, suite_name(board, suite), rule, references)
     if not board.suites:
@@ -80,6 +80,7 @@ def _overview(suite: Suite, name: str, rule: str) -> Iterator[Block]:
     for part in parts:
         yield _overview_table(part, name, rule)
     budgets = unequal_budgets(entry for section in suite.sections for entry in section.entries)
+    sources = data_sources(suite, [task_title(suite, levels) for levels in suite.levels])
     yield Bullets(
         (
             (
@@ -88,9 +89,23 @@ def _overview(suite: Suite, name: str, rule: str) -> Iterator[Block]:
                 "no ranks without a rival.",
             ),
             ("* failed or missing seeds; † computed by code that has changed since; - no result.",),
+            *_other_rules(suite, rule),
+            *([(sources,)] if sources else []),
             *([budgets] if budgets is not None else []),
         )
     )
+
+
+def _other_rules(suite: Suite, rule: str) -> Iterator[Spans]:
+    """Which tasks the preferred rule does not apply to."""
+    used: dict[str, dict[str, None]] = {}
+    for levels in suite.levels:
+        for section in levels:
+            usable = section.usable_rule(rule)
+            if usable not in (rule, None):
+                used.setdefault(str(usable), {})[task_title(suite, levels)] = None
+    for name, tasks in used.items():
+        yield f"The rule {rule} does not apply to {', '.join(tasks)}; there candidates are chosen by ", Code(name), "."
 
 
 def _overview_table(part: Sequence[tuple[Section, str]], name: str, rule: str) -> Table:
@@ -201,8 +216,8 @@ def _over_tasks(suite: Suite, name: str, rule: str) -> Iterator[Block]:
         ),
     ]
     budgets = unequal_budgets(entry for section in suite.sections for entry in section.entries)
-    if budgets is not None:
-        items.append(budgets)
+    items += [] if budgets is None else [budgets]
+    items += [(sources,)] if (sources := data_sources(suite, found.tasks)) else []
     items += [
         (Code(competitor.label), f" is left out: no results, or fewer than {LEAST_SEEDS} seeds, on {lacking} of them.")
         for competitor, lacking in found.left_out.items()

@@ -14,7 +14,7 @@ from leaderboard.statistics import FloatArray
 
 AREA = (
     "mean height of the curve of the score over -log10(1 - rho) between the lowest and the highest level (area by the "
-    "trapezoid rule, divided by the width)"
+    "trapezoid rule, divided by the width), over the seeds that are there at every level"
 )
 BREAKDOWN = (
     "lowest rho at which the score falls below the threshold, interpolated linearly over -log10(1 - rho) between levels"

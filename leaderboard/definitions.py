@@ -23,7 +23,7 @@ def legend(rule: str) -> list[Block]:
                 Strong(rule),
                 f" chooses one; it looks at {RULES[rule].uses}. Numbers are percent on the unbiased test split, over "
                 "seeds. Methods that the seeds cannot tell apart share a rank; a range such as 1–3 holds the true "
-                "rank. All terms are defined at the end.",
+                "rank.",
             )
         )
     ]
@@ -32,7 +32,7 @@ def legend(rule: str) -> list[Block]:
 def definitions(board: Board) -> list[Block]:
     """The terms of the tables, and the metrics that they show."""
     shown = dict.fromkeys([section.headline for section in board.sections])
-    shown |= dict.fromkeys(["worst_group_accuracy", "aligned_accuracy", "conflicting_accuracy"])
+    shown |= dict.fromkeys(["worst_group_accuracy", "aligned_accuracy", "conflicting_accuracy", "gap"])
     terms: list[tuple[str, str]] = [
         ("Mean ± half of the interval", INTERVAL),
         ("Rank", RANK),
@@ -44,7 +44,11 @@ def definitions(board: Board) -> list[Block]:
         ("Tuning", "trials spent on choosing the parameters, and what they looked at"),
         ("Sparsity", "share of weights that are exactly zero or belong to removed units"),
         ("MMACs", "million multiply-accumulates for one input, without removed units"),
-        ("Minutes", "wall time in the method, on the hardware below; cells that were resumed do not count"),
+        (
+            "Minutes",
+            "wall time in the method, on the hardware below, without the networks that it starts from; cells that were "
+            "resumed do not count",
+        ),
         ("Area", AREA),
         ("Breaks down at", f"{BREAKDOWN}; the threshold is {THRESHOLD}"),
         ("Average rank, group", NEMENYI),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import io
+import shutil
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from benchmark.registry import SOURCES
 from leaderboard import csv_tables, latex, markdown
 from leaderboard.board import Board, read_board
 from leaderboard.content import document, overview
+from leaderboard.definitions import legend
 from leaderboard.dictionary import dictionary_document
 from leaderboard.document import Block, Bullets, Code, Heading, Paragraph, Spans
 from leaderboard.page import build
@@ -39,7 +42,7 @@ DOWNLOADS = {
 
 @garbage_stays()
 def publish(table: Path, folder: Path, rule: str, title: str) -> None:
-    """Fill a folder; the same table gives the same files, and files of an earlier call are replaced.
+    """Fill a folder; the same table gives the same files. Those of an earlier call are replaced once all are made.
 
     Args:
         table: The results table.
@@ -48,35 +51,53 @@ def publish(table: Path, folder: Path, rule: str, title: str) -> None:
         title: Of page and texts.
 
     Raises:
-        ConfigError: The folder holds other things.
+        ConfigError: The folder holds other things, or the table holds no results.
         ResultCorruptError: The table is not one.
     """
     _refuse_strange(folder)
-    with open_table(table) as (source, _), atomic_path(folder / "results.parquet") as temporary:
-        write_scrubbed(source, temporary)
-        board = read_board(temporary)  # refuses what is no such table, before anything is put in its place
+    with tempfile.TemporaryDirectory(prefix="debias-bench-") as made:
+        _make(table, Path(made), rule, title)
+        for path in sorted(Path(made).rglob("*")):
+            if path.is_file():
+                with atomic_path(folder / path.relative_to(made)) as temporary:
+                    shutil.copyfile(path, temporary)
+        for kind in ("tables/*.csv", "data/*.js"):
+            for path in folder.glob(kind):
+                if not (Path(made) / path.relative_to(folder)).exists():
+                    path.unlink()
+
+
+def _make(table: Path, folder: Path, rule: str, title: str) -> None:
+    """Fill a new folder."""
+    copy = folder / "results.parquet"
+    with open_table(table) as (source, _):
+        write_scrubbed(source, copy)
+    try:
+        board = read_board(copy)
+    except ResultCorruptError as error:
+        raise ResultCorruptError(str(error).replace(str(copy), str(table))) from error
+    if not board.sections:
+        raise ConfigError(f"{table} holds no cell that counts as a result, so there is nothing to publish")
     blocks = document(board, rule, read_references(), title)
     files: dict[str, bytes] = {
         "LEADERBOARD.md": markdown.render(blocks).encode(),
         "LEADERBOARD.tex": latex.render(blocks).encode(),
         "DATA_DICTIONARY.md": markdown.render(dictionary_document()).encode(),
         "LICENCES.md": markdown.render(_licences()).encode(),
-        "PROVENANCE.json": _provenance(board, (folder / "results.parquet").read_bytes(), rule),
+        "PROVENANCE.json": _provenance(board, copy.read_bytes(), rule),
         "README.md": _card(board, rule, title).encode(),
         ".nojekyll": b"",  # GitHub Pages: serve the files as they are
     }
     files |= {f"tables/{name}": text.encode() for name, text in csv_tables.render(blocks).items()}
     for name, data in files.items():
         write_atomic(folder / name, data)
-    for path in (folder / "tables").glob("*.csv"):
-        if f"tables/{path.name}" not in files:
-            path.unlink()
     downloads = {name: what for name, what in DOWNLOADS.items() if not name.endswith("/")}
     build(board, folder, rule=rule, title=title, downloads=downloads)
 
 
 def write_scrubbed(source: Any, target: Path) -> None:
-    """Copy a results table (as :func:`open_table` yields it) part by part, texts of failures without absolute paths.
+    """Copy the columns of a results table (as :func:`open_table` yields it) that it should have, part by part; texts of
+    failures without absolute paths.
 
     Raises:
         ResultCorruptError: Written out, the texts of a part would be larger than any results table.
@@ -84,11 +105,12 @@ def write_scrubbed(source: Any, target: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    fields = [f.with_type(f.type.value_type) if pa.types.is_dictionary(f.type) else f for f in source.schema_arrow]
+    known = [field for field in source.schema_arrow if field.name in COLUMNS]
+    fields = [f.with_type(f.type.value_type) if pa.types.is_dictionary(f.type) else f for f in known]
     schema = pa.schema(fields, metadata=source.schema_arrow.metadata)
     with pq.ParquetWriter(target, schema, compression="zstd") as writer:
         for part in range(source.num_row_groups):
-            coded = source.read_row_group(part)
+            coded = source.read_row_group(part, columns=schema.names)
             if written_out(coded) > MOST_BYTES:
                 raise ResultCorruptError(f"the table unpacks to more than {MOST_BYTES} bytes, as no results table does")
             content = coded.cast(schema)
@@ -113,6 +135,7 @@ def _provenance(board: Board, table: bytes, rule: str) -> bytes:
     facts: dict[str, Any] = {
         "table": {"sha256": hashlib.sha256(table).hexdigest(), "bytes": len(table), "columns": len(COLUMNS)},
         "cells": {status: sum(row.get("status") == status for row in rows) for status in ("done", "failed", "missing")},
+        "trials_of_tunings": sum(len(trial.cells) for section in board.sections for trial in section.trials),
         "stale_cells": sum(row.get("stale") is not None for row in rows),
         "finished": {"first": finished[0], "last": finished[-1]} if finished else None,
         "rule": rule,
@@ -164,6 +187,7 @@ def _card(board: Board, rule: str, title: str) -> str:
                 " for the page.",
             )
         ),
+        *legend(rule),
         *overview(board, rule),
         Heading(2, "Files"),
         Bullets(files),

@@ -28,12 +28,13 @@ from leaderboard.published import Claim, claims, departures
 from leaderboard.ranking import LEAST_SEEDS
 from leaderboard.references import Reference
 from leaderboard.standings import Standing, separation, standings
-from leaderboard.statistics import Summary, summarise, summarise_all
+from leaderboard.statistics import FloatArray, Summary, compare, robustness, summarise, summarise_all
 
 SHOWN = {
     "worst_group_accuracy": "worst group",
     "aligned_accuracy": "aligned",
     "conflicting_accuracy": "conflicting",
+    "gap": "gap",
 }
 """Metrics shown beside the headline."""
 
@@ -179,14 +180,27 @@ def _tuning(entry: Entry) -> str:
 
 def _separation(section: Section, rule: str) -> Iterator[Block]:
     found = separation(section, rule)
-    if found is None or found.seeds == 0:
+    if found is None:
         return
-    between: Spans = (Code(found.first.label), " from ", Code(found.second.label))
+    first, second = Code(found.first.label), Code(found.second.label)
     if found.seeds is None:
-        yield Paragraph(("Not even 1,000 seeds would be expected to tell ", *between, "."))
-    else:
+        yield Paragraph(("Not even 1,000 seeds would be expected to tell ", first, " from ", second, "."))
+    elif found.seeds:
         word = "seed" if found.seeds == 1 else "seeds"
-        yield Paragraph((f"About {found.seeds} further {word} would tell ", *between, "."))
+        yield Paragraph((f"About {found.seeds} further {word} would tell ", first, " from ", second, "."))
+    a, b = (entry.scores(section.headline, rule) for entry in (found.first, found.second))
+    if compare(a, b).n > 1:
+        yield Paragraph((first, " against ", second, f" {_robust(a, b)}"))
+
+
+def _robust(a: FloatArray, b: FloatArray) -> str:
+    """What can be said of two methods without assuming that scores follow a normal law."""
+    check, paired = robustness(a, b), compare(a, b)
+    text = f"without assuming a normal law: sign flips give p = {check.sign_flip_p:.2g}, uncorrected"
+    if math.isnan(check.bootstrap_low):
+        return f"{text}; {paired.n} seeds allow no less than {2 / 2**paired.n:.2g}."
+    low, high = 100 * check.bootstrap_low, 100 * check.bootstrap_high
+    return f"{text}; the bootstrap puts the difference between {low:.1f} and {high:.1f} points."
 
 
 def _published_intro(section: Section) -> Spans:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,6 +19,8 @@ MOST_BYTES = 2 * 2**30
 """Of the columns together, unpacked. A table of 100,000 cells has 500,000 rows and some 300 MB."""
 HEAVY = ("counts", "counts_shape")
 """Columns that no table of scores needs."""
+NAMES = tuple(name for name in COLUMNS if name not in HEAVY)
+"""Columns that rows have; whatever else a table has is not read."""
 Rows = npt.NDArray[np.int64]
 """Indices of rows."""
 NUMERIC = {"int64": np.int64, "double": np.float64, "bool": np.bool_}
@@ -103,7 +104,7 @@ class Row(Mapping[str, Any]):
         self.index = index
 
     def __getitem__(self, name: str) -> Any:
-        """The value of a column of :data:`benchmark.aggregate.COLUMNS`, or of one that the table has beside them."""
+        """The value of a column of :data:`benchmark.aggregate.COLUMNS`."""
         column = self.table.columns.get(name)
         if column is not None:
             return column.at(self.index)
@@ -113,11 +114,11 @@ class Row(Mapping[str, Any]):
 
     def __iter__(self) -> Iterator[str]:
         """Names of columns."""
-        return iter(self.table.names)
+        return iter(NAMES)
 
     def __len__(self) -> int:
         """How many columns."""
-        return len(self.table.names)
+        return len(NAMES)
 
 
 @dataclass(frozen=True)
@@ -133,11 +134,6 @@ class ResultTable:
     columns: Mapping[str, Column]
     length: int
     metadata: Mapping[str, str]
-
-    @cached_property
-    def names(self) -> tuple[str, ...]:
-        """Columns that rows have: those of every table, and what this one has beside them."""
-        return tuple(dict.fromkeys((*(name for name in COLUMNS if name not in HEAVY), *self.columns)))
 
     def group(self, names: tuple[str, ...], rows: Rows) -> list[tuple[tuple[Any, ...], Rows]]:
         """Sets of rows that agree in some columns, with their values there, in the order in which they first appear."""
@@ -176,9 +172,9 @@ def read_table(path: Path) -> ResultTable:
         ResultCorruptError: It is not there, not such a table, or larger than any such table.
     """
     with open_table(path) as (file, metadata):
-        wanted = [name for name in file.schema_arrow.names if name not in HEAVY]
+        wanted = [name for name in file.schema_arrow.names if name in NAMES]
         table = file.read(columns=wanted)
-        columns = {name: _column(name, table.column(name)) for name in wanted}
+        columns = {name: _column(table.column(name)) for name in wanted}
     return ResultTable(columns, table.num_rows, metadata)
 
 
@@ -198,7 +194,7 @@ def open_table(path: Path) -> Iterator[tuple[Any, dict[str, str]]]:
         with pq.ParquetFile(path, read_dictionary=texts) as file:
             schema = file.schema_arrow
             metadata = {name.decode(): value.decode() for name, value in (schema.metadata or {}).items()}
-            _check(path, file.metadata, metadata, schema.names)
+            _check(path, file.metadata, metadata, schema)
             yield file, metadata
     except (OSError, ValueError, pa.ArrowException) as error:
         raise ResultCorruptError(f"cannot read the results table {path}: {error}") from error
@@ -217,33 +213,44 @@ def written_out(part: Any) -> int:
     return int(size)
 
 
-def _check(path: Path, file: Any, metadata: Mapping[str, str], names: list[str]) -> None:
+def _check(path: Path, file: Any, metadata: Mapping[str, str], schema: Any) -> None:
     if "debias_bench.table_version" not in metadata:
         raise ResultCorruptError(f"{path} is not a results table; make one with `debias-bench aggregate`")
-    missing = [name for name in REQUIRED if name not in names]
+    missing = [name for name in REQUIRED if name not in schema.names]
     if missing:
         raise ResultCorruptError(f"{path} lacks the columns {', '.join(missing)}")
-    size = sum(file.row_group(i).total_byte_size for i in range(file.num_row_groups))
+    for field in schema:
+        if field.name in COLUMNS and not _is_of(field.type, COLUMNS[field.name][0]):
+            raise ResultCorruptError(f"{path}: column {field.name} has type {field.type}, not {COLUMNS[field.name][0]}")
+    groups = [file.row_group(i) for i in range(file.num_row_groups)]
+    numbers = sum(group.column(i).num_values for group in groups for i in range(group.num_columns))
+    size = max(sum(group.total_byte_size for group in groups), 4 * numbers)  # of equal numbers a file has but one
     if file.num_rows > MOST_ROWS or size > MOST_BYTES:
         raise ResultCorruptError(
             f"{path} unpacks to {file.num_rows} rows and {size} bytes; at most {MOST_ROWS} and {MOST_BYTES} are read"
         )
 
 
-def _column(name: str, column: Any) -> Column:
+def _is_of(kind: Any, expected: str) -> bool:
+    """Whether an Arrow type is that of :data:`benchmark.aggregate.COLUMNS`; texts may be a dictionary."""
     import pyarrow as pa
 
-    kind, expected = column.type, COLUMNS.get(name, (None, ""))[0]
-    if pa.types.is_string(kind):
-        column, kind = column.dictionary_encode(), pa.dictionary(pa.int32(), pa.string())
-    if pa.types.is_dictionary(kind) and pa.types.is_string(kind.value_type) and expected in ("string", None):
+    if pa.types.is_dictionary(kind):
+        return expected in ("string", "binary") and expected == str(kind.value_type)
+    if pa.types.is_list(kind):
+        return expected == f"list<{kind.value_type}>"
+    return expected == str(kind).replace("double", "float64")
+
+
+def _column(column: Any) -> Column:
+    import pyarrow as pa
+
+    if pa.types.is_dictionary(column.type):
         column = column.unify_dictionaries()
         texts: list[str | None] = column.chunk(0).dictionary.to_pylist() if column.num_chunks else []
         codes, known = _numpy([chunk.indices for chunk in column.chunks], np.dtype(np.int32))
         return Texts([*texts, None], np.where(known, codes, len(texts)).astype(np.int32))
-    if expected == "string" or str(kind) not in NUMERIC:
-        raise ValueError(f"column {name} has type {kind}, expected {expected or 'string, int64, float64 or bool'}")
-    values, known = _numpy(column.chunks, np.dtype(NUMERIC[str(kind)]))
+    values, known = _numpy(column.chunks, np.dtype(NUMERIC[str(column.type)]))
     return Numbers(values, known & np.isfinite(values) if values.dtype.kind == "f" else known)
 
 

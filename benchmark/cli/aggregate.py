@@ -8,8 +8,7 @@ import click
 
 from benchmark.aggregate import aggregate as collect
 from benchmark.aggregate import write_table
-from benchmark.cli.options import json_option, plugin_option, print_json, results_option
-from benchmark.store import Store
+from benchmark.cli.options import existing, json_option, plugin_option, print_json, results_option
 
 
 @click.command()
@@ -28,8 +27,7 @@ def aggregate(results: Path, output: Path | None, plugins: tuple[Path, ...], as_
     `debias-bench list columns` describes its columns.
     """
     del plugins
-    store, path = Store(results), output or results / "results.parquet"
-    table = collect(store)
+    table, path = collect(existing(results)), output or results / "results.parquet"
     write_table(table, path)
     rows, cells = len(table.rows), table.statuses
     if as_json:

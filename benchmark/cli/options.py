@@ -11,6 +11,7 @@ import msgspec
 
 from benchmark.errors import ConfigError
 from benchmark.registry import load_plugin_file
+from benchmark.store import Store
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -50,6 +51,19 @@ plugin_option = click.option(
     help="Python file that registers further tasks or methods; may be repeated.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+
+
+def existing(results: Path) -> Store:
+    """The results folder, for commands that only read it.
+
+    Raises:
+        ConfigError: It is not there.
+    """
+    if not results.is_dir():
+        raise ConfigError(
+            f"there is no results folder {results}; `debias-bench run SWEEP` makes one, --results names another"
+        )
+    return Store(results)
 
 
 def print_json(value: Any) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from benchmark.aggregate import aggregate, write_table
+from benchmark.cli.options import existing
 from benchmark.selection import RULES
-from benchmark.store import Store
 from leaderboard.board import Board, read_board
 
 rule_option = click.option(
@@ -21,9 +21,13 @@ rule_option = click.option(
 
 
 def table_of(results: Path) -> Path:
-    """Aggregate a results folder; damaged records are warnings. Returns where the table is."""
+    """Aggregate a results folder; damaged records are warnings. Returns where the table is.
+
+    Raises:
+        ConfigError: There is no such folder.
+    """
     path = results / "results.parquet"
-    collected = aggregate(Store(results))
+    collected = aggregate(existing(results))
     write_table(collected, path)
     for problem in collected.damaged:
         click.echo(f"warning: {problem}", err=True)

@@ -16,7 +16,7 @@ import msgspec
 from benchmark.forked import forked_map
 from benchmark.metrics import METRICS
 from benchmark.selection import RULES
-from leaderboard.across import over_levels, over_tasks, task_title
+from leaderboard.across import data_sources, over_levels, over_tasks, task_title
 from leaderboard.board import Board, Entry, Section, Suite
 from leaderboard.budgets import plain, unequal_budgets
 from leaderboard.page.cells import cells_part, chunks_of
@@ -125,6 +125,7 @@ def _over_tasks(suite: Suite, rule: str) -> dict[str, Any]:
                 "groups": over.ranks.groups,
                 "means": [[number(each.value), number(each.low), number(each.high)] for each in over.means],
                 "leftOut": len(over.left_out),
+                "sources": data_sources(suite, over.tasks),
             }
     return found
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from benchmark.config import convert
+from benchmark.errors import DebiasBenchError
 from benchmark.metrics import METRICS
+from benchmark.registry import METHODS
 from benchmark.selection import RULES
 from leaderboard.board import Entry, Section
 from leaderboard.budgets import plain, unequal_budgets
@@ -44,6 +47,7 @@ def section_part(
                 "chunk": place[name],
                 "marks": "".join(MARKS[entry.cells[s]["status"]] if s in entry.cells else "m" for s in section.seeds),
                 "costs": _costs(entry),
+                "startsFrom": _starts_from(entry),
                 "reproduce": reproduce(section, entry),
                 "notes": _notes(entry),
                 **diagnostics_of(entry),
@@ -142,6 +146,21 @@ def _costs(entry: Entry) -> dict[str, float | None]:
             values = values[rows[0].table.numbers("resumed", done) != 1]
         found[cost] = mean(values.tolist())
     return found
+
+
+def _starts_from(entry: Entry) -> list[str] | None:
+    """The methods whose networks have to be trained before; ``None`` if they are not known here."""
+    try:
+        return sorted(set(_before(entry.method, entry.params)))
+    except DebiasBenchError:
+        return None
+
+
+def _before(method: str, params: Mapping[str, Any]) -> Iterator[str]:
+    kind = METHODS.get(method)
+    for start in kind(convert(dict(params), kind.Params, f"parameters of {method}")).upstream().values():
+        yield start.method
+        yield from _before(start.method, start.params)
 
 
 def _notes(entry: Entry) -> list[str]:

@@ -52,11 +52,15 @@ function furtherSeeds(leader, second, found) {
 function atWhatPrice(leader, rows) {
   const vanilla = rows.find((row) => row.method.role === "baseline");
   const free = best(rows.filter((row) => row.method.supervision === "none"));
-  const times = vanilla && leader !== vanilla && vanilla.costs.train_seconds ? leader.costs.train_seconds / vanilla.costs.train_seconds : null;
+  const starts = leader.entry.startsFrom || [];
+  const plain = (name) => rows.find((row) => row.method.method === name && !row.method.variant);
+  const seconds = starts.reduce((sum, name) => sum + (plain(name)?.costs.train_seconds ?? NaN), leader.costs.train_seconds);
+  const times = vanilla && leader !== vanilla && vanilla.costs.train_seconds ? seconds / vanilla.costs.train_seconds : null;
   const sparsity = leader.metric("sparsity").mean;
   return answerCard("At what price?",
     priceOf(leader),
-    `Training ${duration(leader.costs.train_seconds)}${times ? `, ${times.toPrecision(2)} × vanilla's` : ""}${
+    `Training ${duration(leader.costs.train_seconds)}${starts.length ? ` after that of ${join(starts)}` : ""}${
+      times ? `, ${times.toPrecision(2)} × vanilla's${starts.length ? " in all" : ""}` : ""}${
       sparsity > 0 ? `; ${percent(sparsity, 0)} % of weights removed` : "; nothing pruned"}.`,
     free && free !== leader ? ["Best without supervision: ", nameLink(free), `, ${within(free.mean, free.half)} % (${signed(free.mean - leader.mean)}).`] : null);
 }

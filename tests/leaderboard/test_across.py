@@ -8,7 +8,7 @@ from scipy import stats
 
 from benchmark.counts import Groups
 from benchmark.protocol import PROTOCOLS
-from leaderboard.across import over_levels, over_tasks, task_title, threshold_of
+from leaderboard.across import data_sources, over_levels, over_tasks, task_title, threshold_of
 from leaderboard.board import Competitor
 
 DIGITS = tuple(range(10))
@@ -120,3 +120,23 @@ def test_tasks_are_told_apart_by_the_parameters_that_differ(lab) -> None:
         "colored_mnist, scaling single",
         "other",
     ]
+
+
+def test_of_several_versions_of_a_task_the_newest_counts(lab) -> None:
+    tasks(lab, a=([0.9] * 3,) * 3, b=([0.5] * 3,) * 3)
+    lab.add("a", [0.1] * 3, task="one", task_version=0)
+    lab.add("b", [0.9] * 3, task="one", task_version=0)
+    found = over_tasks(lab.board().suites[0], "last")
+    assert found.tasks == ("one, version 1", "three", "two")
+    assert found.ranks.ranks.tolist() == [1, 2]
+
+
+def test_different_data_sources_are_named(lab) -> None:
+    for task, params in (("one", {"source": "complete"}), ("two", {"source": "complete"}), ("three", {})):
+        lab.add("a", [0.9] * 3, task=task, task_params=params)
+    (suite,) = lab.board().suites
+    assert data_sources(suite, ["one", "two", "three"]) == ""
+    lab.add("a", [0.9] * 3, task="four", task_params={"source": "embedded"})
+    (suite,) = lab.board().suites
+    assert data_sources(suite, ["one", "three"]) == ""
+    assert data_sources(suite, ["four", "one", "three"]) == "Data sources differ: four embedded; one complete."

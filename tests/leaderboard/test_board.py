@@ -156,6 +156,14 @@ def test_values_that_are_no_numbers_are_missing(lab) -> None:
         ("accuracy", pa.array([[1.0]] * 10), "column accuracy has type list"),
         ("params", pa.array(["{"] * 10), "not a valid results table"),
         ("groups", pa.array(['{"classes": "many"}'] * 10), "not a valid results table"),
+        ("groups", pa.array(['{"classes": 0}'] * 10), "groups of 0 classes"),
+        ("params", pa.array(["[1, 2]"] * 10), "parameters are '\\[1, 2\\]', expected a JSON object"),
+        ("params", pa.array(["[" * 5000 + "]" * 5000] * 10), "not a valid results table"),
+        ("task_params", pa.array(["[1]"] * 10), "expected a JSON object"),
+        ("task", pa.array([None] * 10, pa.string()), "does not say its task"),
+        ("status", pa.array([None] * 10, pa.string()), "status is None, expected done, failed or missing"),
+        ("headline", pa.array(["luck"] * 10), "headline is 'luck', expected one of accuracy, "),
+        ("rho", pa.array([-1.0] * 10), "rho is -1.0, expected 0 to 1"),
     ],
 )
 def test_a_table_that_is_not_one_is_refused(lab, column: str, values: pa.Array, says: str) -> None:
@@ -188,6 +196,26 @@ def test_a_table_that_unpacks_to_more_than_any_real_one_is_refused_before_it_is_
     monkeypatch.setattr(table_module, "MOST_BYTES", 1000)
     with pytest.raises(ResultCorruptError, match="at most 300000 and 1000 are read"):
         read_board(bomb)
+
+
+def test_equal_numbers_in_lists_count_as_many(lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lab.add("vanilla", [0.5])
+    table = pq.read_table(lab.table())
+    lists = pa.array([[7] * 200_000] * len(table))
+    place = table.column_names.index("counts_shape")
+    bomb = tmp_path / "bomb.parquet"
+    pq.write_table(table.set_column(place, "counts_shape", lists), bomb, compression="zstd")
+    assert bomb.stat().st_size < 100_000
+    monkeypatch.setattr(table_module, "MOST_BYTES", 1_000_000)
+    with pytest.raises(ResultCorruptError, match="at most"):
+        read_board(bomb)
+
+
+def test_columns_that_a_table_should_not_have_are_not_read(lab, tmp_path: Path) -> None:
+    lab.add("vanilla", [0.5])
+    table = pq.read_table(lab.table())
+    pq.write_table(table.append_column("more", pa.array(["x"] * len(table))), tmp_path / "more.parquet")
+    assert "more" not in table_module.read_table(tmp_path / "more.parquet").columns
 
 
 def test_metadata_are_read_as_data_only(lab) -> None:

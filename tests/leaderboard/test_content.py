@@ -106,7 +106,16 @@ def test_a_section_says_who_beats_whom_and_what_was_published(lab) -> None:
 def test_further_seeds_are_told_where_two_methods_are_tied(lab) -> None:
     lab.add("a", [0.8, 0.9, 0.6, 0.9])
     lab.add("b", B)
-    assert any("further seeds would tell a from b" in note for note in notes(build(lab.board())))
+    found = notes(build(lab.board()))
+    assert any("further seeds would tell a from b" in note for note in found)
+    # a - b is .2, .2, -.1, .3 or a multiple of it: 4 of the 16 ways to flip signs give a mean at least as far from 0
+    assert any("sign flips give p = 0.25, uncorrected; 4 seeds allow no less than 0.12." in note for note in found)
+
+
+def test_from_ten_seeds_on_the_bootstrap_speaks_too(lab) -> None:
+    lab.add("a", [0.8, 0.9] * 5)
+    lab.add("b", [0.6, 0.5] * 5)
+    assert any("the bootstrap puts the difference between" in note for note in notes(build(lab.board())))
 
 
 def test_failures_stale_rows_and_few_seeds_are_noted_under_the_table(lab, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,7 +165,10 @@ def test_a_task_to_which_the_rule_does_not_apply_is_ranked_by_another_and_says_s
     for seed, score in enumerate(A):
         record = lab.record(lab.cell("a", seed), [score])
         lab.records.append(replace(record, counts={name: record.counts[name] for name in ("test", "val_biased")}))
-    assert any("here candidates are chosen by biased_val" in note for note in notes(build(lab.board())))
+    lab.add("a", A, task="other")
+    found = notes(build(lab.board()))
+    assert any("here candidates are chosen by biased_val" in note for note in found)
+    assert "The rule unbiased_val does not apply to colored_mnist; there candidates are chosen by biased_val." in found
 
 
 def test_curves_say_where_a_method_breaks_down(lab) -> None:

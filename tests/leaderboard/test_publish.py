@@ -150,6 +150,40 @@ def test_a_table_whose_texts_would_fill_the_memory_is_not_published(
     assert not (tmp_path / "out" / "results.parquet").exists()
 
 
+def test_a_table_that_cannot_be_published_leaves_the_folder_as_it_was(lab, table: Path, tmp_path: Path) -> None:
+    publish(tmp_path / "out", table)
+    before = contents(tmp_path / "out")
+    content = pq.read_table(table)
+    place = content.column_names.index("diagnostics")
+    odd = tmp_path / "odd.parquet"
+    pq.write_table(content.set_column(place, "diagnostics", pa.array(["[2]"] * len(content))), odd)
+    assert publish(tmp_path / "out", odd).exit_code == 1
+    assert contents(tmp_path / "out") == before
+
+
+def test_an_error_names_the_table_that_was_given(lab, table: Path, tmp_path: Path) -> None:
+    content = pq.read_table(table)
+    place = content.column_names.index("status")
+    odd = tmp_path / "odd.parquet"
+    pq.write_table(content.set_column(place, "status", pa.array(["lost"] * len(content))), odd)
+    found = publish(tmp_path / "out", odd)
+    assert f"{odd} is not a valid results table: status is 'lost'" in found.output
+
+
+def test_a_table_without_results_is_not_published(lab, table: Path, tmp_path: Path) -> None:
+    empty = tmp_path / "empty.parquet"
+    pq.write_table(pq.read_table(table).slice(0, 0), empty)
+    assert "nothing to publish" in publish(tmp_path / "out", empty).output
+    assert not (tmp_path / "out").exists()
+
+
+def test_columns_that_a_table_should_not_have_are_not_published(lab, table: Path, tmp_path: Path) -> None:
+    content = pq.read_table(table)
+    pq.write_table(content.append_column("more", pa.array(["x"] * len(content))), tmp_path / "more.parquet")
+    publish(tmp_path / "out", tmp_path / "more.parquet")
+    assert pq.read_schema(tmp_path / "out" / "results.parquet").names == list(COLUMNS)
+
+
 def test_what_is_committed_can_be_published_again_with_the_same_numbers(tmp_path: Path) -> None:
     committed = Path(__file__).parents[2] / "leaderboard" / "published"
     for folder, table in ((tmp_path / "a", committed), (tmp_path / "b", tmp_path / "a")):

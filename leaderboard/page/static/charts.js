@@ -207,7 +207,7 @@ function averageRanks(state) {
   return figure({
     title: `Average rank over ${found.tasks.length} tasks`,
     hint: `Methods joined by a bar at the right are closer than the critical difference, ${found.difference.toFixed(1)} (Nemenyi, 5 %).${
-      found.leftOut ? ` ${plural(found.leftOut, "method")} without results on every task left out.` : ""}${
+      found.leftOut ? ` ${plural(found.leftOut, "method")} without results on every task left out.` : ""} ${found.sources}${
       methods.length > MOST_DOTS ? ` The ${MOST_DOTS} best of ${methods.length} methods are drawn.` : ""}`,
     columns: ["Method", "Average rank"], rows: methods.map((method, i) => [labelOf(method), found.ranks[i].toFixed(2)]),
     draw: (width) => dotPlot({
@@ -224,7 +224,7 @@ function interquartileMeans(state) {
   const range = extent(found.means.slice(0, MOST_DOTS).flat(), [0, 1]);
   return figure({
     title: `Interquartile mean over ${found.tasks.length} tasks`,
-    hint: "Mean of the middle half of the scores of all tasks and seeds, with a 95 % bootstrap interval.",
+    hint: `Mean of the middle half of the scores of all tasks and seeds, with a 95 % bootstrap interval. ${found.sources}`,
     columns: ["Method", "Interquartile mean, %", "95 % interval"],
     rows: methods.map((method, i) => [labelOf(method), percent(found.means[i][0]), found.means[i].slice(1).map((end) => percent(end)).join(" to ")]),
     draw: (width) => dotPlot({ width, methods: methods.slice(0, MOST_DOTS), ids: found.methods, of: (i) => found.means[i], range, title: "score, %", text: (tick) => percent(tick, 0), ticks: niceTicks(...range) }),

@@ -323,7 +323,9 @@ class TestErrors:
             (["data", "verify", "mnits"], "unknown data source 'mnits'; did you mean 'mnist'"),
             (["list", "tasks", "--plugin", "{absent}"], "--plugin .*absent.yaml: no such file"),
             (["list", "tasks", "--plugin", "{bad_plugin}"], "bad_plugin.py: ZeroDivisionError"),
-            (["aggregate", "--output", "{file}/below/table.parquet"], "Not a directory|File exists"),
+            (["aggregate", "--results", "{folder}", "--output", "{file}/table.parquet"], "Not a directory|File exists"),
+            (["aggregate", "--results", "{folder}/typo"], "there is no results folder .*typo; `debias-bench run"),
+            (["publish", "{folder}/site", "--results", "{folder}/typo"], "there is no results folder"),
         ],
     )
     def test_errors_are_messages(self, invoke: Invoke, tmp_path: Path, arguments: list[str], message: str) -> None:

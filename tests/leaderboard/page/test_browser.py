@@ -368,3 +368,18 @@ def test_the_cards_over_settings_name_all_that_share_the_lead(
     assert "2 methods share rank 1" in sure
     assert "Needs" in price
     assert "10 of 10 cells done" in trust
+
+
+def test_the_price_of_a_method_has_that_of_the_network_it_starts_from(
+    page: Any, make_board: Callable[..., Board], make_rows: Callable[..., Any], tmp_path: Path
+) -> None:
+    rows = [
+        row
+        for row in make_rows(seeds=3)
+        if row["method"] in ("vanilla", "ffw_unstructured") and (row["task"], row["rho"]) == ("colored_mnist", 0.99)
+    ]
+    seconds = {"vanilla": 60.0, "ffw_unstructured": 15.0}
+    build(make_board([{**row, "train_seconds": seconds[row["method"]]} for row in rows]), tmp_path / "page")
+    page.open(tmp_path / "page", SECTION)
+    _, _, price, _ = page.texts(".answers article")
+    assert "Training 15 s after that of vanilla, 1.3 × vanilla's in all" in price
