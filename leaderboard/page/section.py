@@ -75,6 +75,7 @@ def _rule(
             "half": half_widths(summaries),
         }
     found["n"] = [len(entry.by_rule.get(rule, {})) for entry in entries]
+    found["std"] = numbers(summarise_all(section.scores(section.headline, rule)).std)
     lost = section.scores(section.headline, "oracle") - section.scores(section.headline, rule)
     found["oracleGap"] = numbers(summarise_all(lost).mean)
     found["info"] = _info(entries, rule)

@@ -121,10 +121,12 @@ def test_a_number_leads_to_its_cells_and_how_to_run_them_again(page: Any, folder
     page.click("a[id^='method-bise']")
     page.wait("return document.querySelector('dialog').open")
     assert page.texts("dialog h2") == ["bise"]
+    (entry,) = (entry for entry in section.entries if entry.method == "bise")
+    std = 100 * entry.summary(section.headline, "unbiased_val").std
+    assert f"standard deviation {std:.1f} over 4 seeds" in page.texts("dialog p")[1]
     assert page.texts("dialog details > summary")[1] == "Seed 1: failed: diverged: loss is NaN"
     page.click("#cell-1 > summary")
     page.wait("return document.querySelector('#cell-1 .cell').innerText.includes('ValueError: NaN')")
-    (entry,) = (entry for entry in section.entries if entry.method == "bise")
     shown = page.texts("#cell-1 .cell")[0]
     for text in (
         entry.cells[1]["key"],
