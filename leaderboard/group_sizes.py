@@ -1,8 +1,9 @@
-"""How many samples of each (y, b) a test split has: what the counts of every honest record must add up to."""
+"""How many samples of each (y, b) a split has: what the counts of every honest record must add up to."""
 
 from __future__ import annotations
 
 import zlib
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,22 +15,23 @@ from benchmark.cell import Cell, task_of
 from benchmark.counts import Groups, IntArray, PackedCounts
 from benchmark.errors import DataMissingError, ResultCorruptError
 from benchmark.rows import canonical
-from benchmark.task import columns_of, groups_of
+from benchmark.task import SplitName, columns_of, groups_of
+from leaderboard.record_checks import scored_splits
 from leaderboard.table import MOST_BYTES, MOST_ROWS
 
 MOST_BUILT = 100
-"""Test splits that are built for one submission: building takes time, and parameters may take endless values."""
+"""Settings whose splits are built for one submission: building takes time, and parameters may take endless values."""
 Kind = tuple[str, int, str, str]
 """What most test splits depend on: task, its version and parameters, protocol. Never on the method."""
 Setting = tuple[Kind, float | None, int]
-"""The same with rho and the seed, on which those of other people's tasks may depend too."""
+"""The same with rho and the seed, on which validation splits depend, and test splits of other people's tasks may."""
 
 
 class GroupSizes(Protocol):
-    """Something that knows sizes of test splits."""
+    """Something that knows sizes of splits."""
 
-    def of(self, cell: Cell) -> IntArray | None:
-        """Samples per (y, b): (C, B); ``None`` if it does not know."""
+    def of(self, cell: Cell, split: SplitName) -> IntArray | None:
+        """Samples per (y, b) of a split of the cell: (C, B); ``None`` if it does not know."""
 
 
 def kind_of(cell: Cell) -> Kind:
@@ -38,45 +40,45 @@ def kind_of(cell: Cell) -> Kind:
 
 
 def setting_of(cell: Cell) -> Setting:
-    """What the cell's test split may depend on."""
+    """What the cell's splits may depend on."""
     return kind_of(cell), cell.rho, cell.seed
 
 
 @dataclass
 class BuiltSizes:
-    """Sizes from test splits built here, as far as their data are here.
+    """Sizes from splits built here, as far as their data are here.
 
     Attributes:
         root: Folder that holds the data sets.
     """
 
     root: Path
-    _known: dict[Setting, IntArray | None] = field(default_factory=dict)
+    _known: dict[Setting, dict[SplitName, IntArray]] = field(default_factory=dict)
 
-    def of(self, cell: Cell) -> IntArray | None:
-        """Build the cell's test split, once for all methods, and count its groups; ``None`` if its data are missing."""
+    def of(self, cell: Cell, split: SplitName) -> IntArray | None:
+        """Build the cell's splits, once for all methods, and count their groups; ``None`` if the data are missing."""
         setting = setting_of(cell)
         if setting not in self._known and len(self._known) < MOST_BUILT:
-            try:
-                self._known[setting] = self._count(cell)
-            except (DataMissingError, ImportError):
-                self._known[setting] = None
-        return self._known.get(setting)
+            found = {}
+            for name in scored_splits(cell):
+                with suppress(DataMissingError, ImportError):
+                    found[name] = self._count(cell, name)
+            self._known[setting] = found
+        return self._known.get(setting, {}).get(split)
 
-    def _count(self, cell: Cell) -> IntArray:
+    def _count(self, cell: Cell, split: SplitName) -> IntArray:
         task = task_of(cell)
-        split = task.split("test", cell.setting(self.root))
-        groups = groups_of(task)
-        combination = np.zeros(len(split), dtype=np.int64)
-        for bias, column in zip(columns_of(task, "test"), split.b.T, strict=True):
+        y, b = task.labels(split, cell.setting(self.root))
+        combination = np.zeros(len(y), dtype=np.int64)
+        for bias, column in zip(columns_of(task, split), b.T, strict=True):
             combination = combination * bias.values + column
-        table = np.zeros(groups.shape[:2], dtype=np.int64)
-        np.add.at(table, (split.y, combination), 1)
+        table = np.zeros(groups_of(task).shape[:2], dtype=np.int64)
+        np.add.at(table, (y, combination), 1)
         return table
 
 
 class TableSizes:
-    """Sizes from the counts in an existing results table; where all its seeds have the same, for other seeds too."""
+    """Sizes of test splits from an existing results table; where all its seeds have the same, for other seeds too."""
 
     def __init__(self, path: Path) -> None:
         """Read a results table that is trusted to be right, though not to be small.
@@ -97,8 +99,10 @@ class TableSizes:
             kind: first for kind, (first, *rest) in sizes.items() if all(np.array_equal(first, one) for one in rest)
         }
 
-    def of(self, cell: Cell) -> IntArray | None:
-        """The sizes in the table."""
+    def of(self, cell: Cell, split: SplitName) -> IntArray | None:
+        """The sizes in the table, which has no counts of validation splits."""
+        if split != "test":
+            return None
         setting = setting_of(cell)
         return self._known.get(setting, self._common.get(setting[0]))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from benchmark.errors import DebiasBenchError, UnknownNameError
 from benchmark.protocol import PROTOCOLS
 from benchmark.record import SCHEMA_VERSION, Record
 from benchmark.registry import METHODS, TASKS
-from benchmark.task import EVALUATED, groups_of
+from benchmark.task import EVALUATED, SplitName, groups_of
 from leaderboard.budget_checks import check_note
 from leaderboard.page.diagnostics import summarised
 
@@ -96,12 +96,18 @@ def _check_method(cell: Cell) -> Iterator[str]:
         yield f"it starts from {sorted(cell.upstream)}, expected {sorted(method.upstream())}"
 
 
-def check_outcome(record: Record, sizes: IntArray | None) -> Iterator[str]:
+def scored_splits(cell: Cell) -> list[SplitName]:
+    """The splits of which a finished record has counts."""
+    splits = task_of(cell).splits
+    return [split for split in EVALUATED if split in splits]
+
+
+def check_outcome(record: Record, sizes: Mapping[SplitName, IntArray]) -> Iterator[str]:
     """What is wrong with the result of a cell that is right.
 
     Args:
         record: The record.
-        sizes: Samples per (y, b) of its test split: (C, B); ``None`` if not known.
+        sizes: Samples per (y, b) of its splits: (C, B), as far as they are known.
     """
     if record.status == "failed":
         if record.failure is None or not record.failure.reason.strip():
@@ -122,12 +128,12 @@ def check_outcome(record: Record, sizes: IntArray | None) -> Iterator[str]:
     for name, value in vars(record.resources).items():
         if value is not None and not 0 <= value <= MOST_NUMBER:
             yield f"{name} is {value}, expected a number from 0 to {MOST_NUMBER}"
-    expected = {split for split in EVALUATED if split in task.splits}
-    if record.counts.keys() != expected:
+    expected = scored_splits(record.cell)
+    if record.counts.keys() != set(expected):
         yield f"counts of {sorted(record.counts)}, expected {sorted(expected)}"
         return
     for split in sorted(expected):
-        yield from _check_counts(record, split, record.counts[split], sizes if split == "test" else None)
+        yield from _check_counts(record, split, record.counts[split], sizes.get(split))
 
 
 def _check_training(record: Record) -> Iterator[str]:

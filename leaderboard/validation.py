@@ -8,14 +8,16 @@ from dataclasses import dataclass
 from typing import Literal
 
 from benchmark.cell import Cell
+from benchmark.counts import IntArray
 from benchmark.manifest import Staleness
 from benchmark.record import Record
 from benchmark.registry import METHODS
 from benchmark.rows import Plugins, canonical
+from benchmark.task import SplitName
 from leaderboard.budget_checks import check_budgets, is_result
 from leaderboard.group_sizes import GroupSizes
 from leaderboard.ranking import LEAST_SEEDS
-from leaderboard.record_checks import check_cell, check_outcome
+from leaderboard.record_checks import check_cell, check_outcome, scored_splits
 from leaderboard.submission import Submission
 
 
@@ -43,7 +45,7 @@ def validate(submission: Submission, sizes: Sequence[GroupSizes]) -> list[Proble
 
     Args:
         submission: As read.
-        sizes: What knows the sizes of test splits, the first that does decides.
+        sizes: What knows the sizes of splits, for each split the first that does decides.
 
     Returns:
         Everything found, errors first.
@@ -52,16 +54,17 @@ def validate(submission: Submission, sizes: Sequence[GroupSizes]) -> list[Proble
     if not submission.records and not found:
         found.append(Problem("error", "submission", "it has no records"))
     staleness = Staleness()
-    sound, unknown = [], Counter[str]()
+    sound, unknown = list[Record](), dict[str, Counter[SplitName]]()
     for record in submission.records:
-        known, problems = _check_record(record, sizes, staleness)
+        unchecked, problems = _check_record(record, sizes, staleness)
         found += [Problem("error", f"{_title(record.cell)} ({record.key})", problem) for problem in problems]
         if not problems:
             sound.append(record)
-            unknown[_place(record.cell)] += not known
-    for place, count in unknown.items():
-        if count:
-            text = f"the sizes of its test groups are not known here: counts of {count} records are not checked"
+            unknown.setdefault(_place(record.cell), Counter()).update(unchecked)
+    for place, counts in unknown.items():
+        if counts:
+            splits = ", ".join(f"{split} ({count} records)" for split, count in counts.items())
+            text = f"the sizes of its groups are not known here: counts of {splits} are not checked against them"
             found.append(Problem("warning", place, text))
     results = [record for record in submission.records if is_result(record)]
     found += _missing_seeds(results)
@@ -73,19 +76,26 @@ def validate(submission: Submission, sizes: Sequence[GroupSizes]) -> list[Proble
     return sorted(found, key=lambda problem: (problem.severity != "error",))
 
 
-def _check_record(record: Record, sources: Sequence[GroupSizes], staleness: Staleness) -> tuple[bool, list[str]]:
-    """Whether the counts could be compared with the test split (a failed cell has none), and what is wrong."""
+def _check_record(
+    record: Record, sources: Sequence[GroupSizes], staleness: Staleness
+) -> tuple[list[SplitName], list[str]]:
+    """The splits with which its counts could not be compared (a failed cell has none), and what is wrong."""
     try:
         problems = list(check_cell(record))
         if problems:
-            return False, problems
+            return [], problems
         stale = staleness(record.cell)
         if stale is not None:
-            return False, [f"it was made by other code than is installed here: {stale}"]
-        sizes = next((found for source in sources if (found := source.of(record.cell)) is not None), None)
-        return sizes is not None or record.status == "failed", list(check_outcome(record, sizes))
+            return [], [f"it was made by other code than is installed here: {stale}"]
+        splits = scored_splits(record.cell) if record.status == "done" else []
+        sizes = {split: table for split in splits if (table := _sizes(record.cell, split, sources)) is not None}
+        return [split for split in splits if split not in sizes], list(check_outcome(record, sizes))
     except Exception as error:  # noqa: BLE001  (plugins may fail in any way on parameters that a stranger chose)
-        return False, [f"checking it failed: {type(error).__name__}: {error}"]
+        return [], [f"checking it failed: {type(error).__name__}: {error}"]
+
+
+def _sizes(cell: Cell, split: SplitName, sources: Sequence[GroupSizes]) -> IntArray | None:
+    return next((found for source in sources if (found := source.of(cell, split)) is not None), None)
 
 
 def _duplicates(records: Sequence[Record]) -> Iterator[Problem]:

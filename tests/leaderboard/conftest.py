@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from benchmark.aggregate import aggregate, write_table
-from benchmark.cell import Cell
+from benchmark.cell import Cell, supervision_of, task_of
 from benchmark.counts import Groups, IntArray, PackedCounts
 from benchmark.method import Supervision
 from benchmark.protocol import PROTOCOLS
@@ -25,16 +25,19 @@ NO_SUPERVISION = Supervision()
 ENVIRONMENT = {"code": "0.1.0+gabcdef012345", "hardware": "a processor", "host": "somewhere"}
 
 
-def counts_of(accuracy: float, conflicting: float, per_cell: int = 10, groups: Groups = ONE_BIAS) -> IntArray:
-    """Counts (C, B, C) with equally many samples per (y, b), whose accuracies are as near to the given as they go."""
+def counts_of(
+    accuracy: float, conflicting: float, per_cell: int | IntArray = 10, groups: Groups = ONE_BIAS
+) -> IntArray:
+    """Counts (C, B, C) whose accuracies are as near to the given as ``per_cell`` samples, or (C, B), per (y, b) go."""
     classes, combinations, _ = groups.shape
     table = np.zeros(groups.shape, dtype=np.int64)
     aligned = groups.alignment().all(0)
+    sizes = np.broadcast_to(per_cell, groups.shape[:2])
     for y in range(classes):
         for b in range(combinations):
-            right = round(per_cell * (accuracy if aligned[y, b] else conflicting))
+            right = round(sizes[y, b] * (accuracy if aligned[y, b] else conflicting))
             table[y, b, y] = right
-            table[y, b, (y + 1) % classes] = per_cell - right
+            table[y, b, (y + 1) % classes] = sizes[y, b] - right
     return table
 
 
@@ -86,6 +89,17 @@ class Lab:
             counts={"val_biased": packed, "val_unbiased": packed, "test": packed},
             resources=Resources(60.0, 1.0, 10**9, False, 266_610, 266_200, 266_200),
         )
+
+    def sound(self, cell: Cell, scores: list[float]) -> Record:
+        """A finished cell that adds up: in every split to the samples of its data, in its supervision."""
+        record = self.record(cell, scores, supervision=supervision_of(cell))
+        counts = {}
+        for split in record.counts:
+            y, b = task_of(cell).labels(split, cell.setting(self.folder))
+            sizes = np.zeros(ONE_BIAS.shape[:2], dtype=np.int64)
+            np.add.at(sizes, (y, b[:, 0]), 1)
+            counts[split] = PackedCounts.pack(np.stack([counts_of(1.0, score, sizes) for score in scores]))
+        return replace(record, counts=counts)
 
     def failure(self, cell: Cell, reason: str = "diverged: a loss became NaN") -> Record:
         return Record(cell, cell.key, "failed", dict(ENVIRONMENT), "2026-01-01T00:00:00+00:00", failure=Failure(reason))

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from benchmark.cell import make_cell, supervision_of
+from benchmark.cell import make_cell
 from benchmark.cli import main
 from benchmark.protocol import PROTOCOLS
 from benchmark.record import Record
@@ -29,7 +29,7 @@ def make(lab) -> Make:
     def made(method: str, seed: int, note: Tuning | None = None) -> Record:
         gamma = {"gamma": note.values["gamma"]} if note and note.values else {}
         cell = replace(make_cell(task, 0.95, method, gamma, seed, PROTOCOLS["short"]), tuning=note)
-        return lab.record(cell, [0.2, 0.5], supervision=supervision_of(cell))
+        return lab.sound(cell, [0.2, 0.5])
 
     return made
 

@@ -38,9 +38,8 @@ def cell(method: str, seed: int, **params: Any) -> Cell:
 
 
 def honest(lab, method: str, seed: int) -> Record:
-    """Its counts add up: the test split of the embedded digits has 10 samples per digit and colour."""
-    chosen = cell(method, seed)
-    return lab.record(chosen, [0.2, SCORES[method]], supervision=supervision_of(chosen))
+    """Its counts add up; the test split of the embedded digits has 10 samples per digit and colour."""
+    return lab.sound(cell(method, seed), [0.2, SCORES[method]])
 
 
 @pytest.fixture
@@ -92,10 +91,10 @@ def test_the_same_records_give_the_same_file(records: list[Record], tmp_path: Pa
     assert sent(records[::-1], tmp_path).read_bytes() == first
 
 
-def changed_counts(record: Record, change: Callable[[np.ndarray], None]) -> Record:
-    counts = record.counts["test"].unpack()
+def changed_counts(record: Record, change: Callable[[np.ndarray], None], split: str = "test") -> Record:
+    counts = record.counts[split].unpack()
     change(counts)
-    return replace(record, counts={**record.counts, "test": PackedCounts.pack(counts)})
+    return replace(record, counts={**record.counts, split: PackedCounts.pack(counts)})
 
 
 def one_more(counts: np.ndarray) -> None:
@@ -109,6 +108,12 @@ def one_candidate_more(counts: np.ndarray) -> None:
 def rekeyed(record: Record, **changes: Any) -> Record:
     other = replace(record.cell, **changes)
     return replace(record, cell=other, key=other.key)
+
+
+def of_complete_data(record: Record, upstream: str = "") -> Record:
+    """The record as one of the complete MNIST, which is not here."""
+    start = {"upstream": {"vanilla": upstream}} if record.cell.upstream else {}
+    return rekeyed(record, task_params={**record.cell.task_params, "source": "complete"}, **start)
 
 
 WRONG: dict[str, tuple[Callable[[Record], Record], str]] = {
@@ -231,24 +236,37 @@ def test_mixed_versions_of_a_method_that_is_not_installed_are_refused(
     assert "warning: method 'theirs': not installed here" in output
 
 
-def test_validation_samples_must_be_the_same_for_all_methods_of_a_seed(
-    lab, records: list[Record], tmp_path: Path
+def test_validation_samples_must_be_the_same_for_all_methods_of_a_seed(records: list[Record], tmp_path: Path) -> None:
+    upstream = {record.cell.seed: of_complete_data(record).key for record in records if record.cell.method == "vanilla"}
+    *others, last = [of_complete_data(record, upstream[record.cell.seed]) for record in records]
+    other = changed_counts(last, one_more, "val_biased")
+    refused(sent([*others, other], tmp_path), "val_biased has other samples in records of bise and vanilla")
+
+
+@pytest.mark.parametrize("split", ["val_biased", "val_unbiased"])
+def test_validation_samples_that_are_not_those_of_the_data_are_refused(
+    split: str, records: list[Record], tmp_path: Path
 ) -> None:
-    counts = records[-1].counts["val_biased"].unpack()
-    counts[:, 0, 0, 0] += 5
-    other = replace(records[-1], counts={**records[-1].counts, "val_biased": PackedCounts.pack(counts)})
-    refused(sent([*records[:-1], other], tmp_path), "val_biased has other samples in records of bise and vanilla")
+    def most(counts: np.ndarray) -> None:
+        counts[:] = 2**32 - 1
+
+    changed = [changed_counts(record, most, split) for record in records]
+    output = refused(sent(changed, tmp_path), f"counts of {split} add up to 4294967295000 samples")
+    assert "the split has 500, " in output
+    assert "6 errors, 0 warnings" in output
 
 
 def test_without_the_data_group_sizes_come_from_a_trusted_table(lab, records: list[Record], tmp_path: Path) -> None:
-    complete = {"severity": 4, "source": "complete"}
-    here = [rekeyed(record, task_params=complete) for record in records if record.cell.method == "vanilla"]
+    here = [of_complete_data(record) for record in records if record.cell.method == "vanilla"]
     found = check(sent(here, tmp_path))
     assert found.exit_code == 0
-    assert "the sizes of its test groups are not known here: counts of 3 records are not checked" in found.output
+    unknown = "val_biased (3 records), val_unbiased (3 records)"
+    assert f"not known here: counts of {unknown}, test (3 records) are not checked" in found.output
     lab.records = here
     trusted = str(lab.table())
-    assert check(sent(here, tmp_path), "--against", trusted).output.startswith("accepted: 3 records, 0 errors, 0 w")
+    found = check(sent(here, tmp_path), "--against", trusted)
+    assert f"not known here: counts of {unknown} are not checked" in found.output
+    assert "accepted: 3 records, 0 errors, 1 warnings" in found.output
     wrong = [changed_counts(here[0], one_more), *here[1:]]
     refused(sent(wrong, tmp_path), "11 of them with y=3, b=4; the split has 1000, 10", "--against", trusted)
 
