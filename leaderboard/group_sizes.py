@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import zlib
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import msgspec
 import numpy as np
@@ -16,8 +19,8 @@ from benchmark.counts import Groups, IntArray, PackedCounts
 from benchmark.errors import DataMissingError, ResultCorruptError
 from benchmark.rows import canonical
 from benchmark.task import SplitName, columns_of, groups_of
-from leaderboard.record_checks import scored_splits
-from leaderboard.table import MOST_BYTES, MOST_ROWS
+from leaderboard.record_checks import MOST_COUNTS_BYTES, scored_splits
+from leaderboard.table import ResultTable, Row, open_table, read_table
 
 MOST_BUILT = 100
 """Settings whose splits are built for one submission: building takes time, and parameters may take endless values."""
@@ -87,14 +90,13 @@ class TableSizes:
             ResultCorruptError: It is not such a table.
         """
         self._known: dict[Setting, IntArray] = {}
-        for row in _rows(path):
+        table = read_table(path)
+        for row, counts in _counted(path, table):
             kind = (row["task"], row["task_version"], row["task_params"], row["protocol_settings"])
-            setting = (kind, row["rho"], row["seed"])
-            if setting not in self._known and row["counts"] is not None:
-                self._known[setting] = _sizes(row, path)
+            self._known[kind, row["rho"], row["seed"]] = _sizes(row["groups"], counts, path)
         sizes: dict[Kind, list[IntArray]] = {}
-        for (kind, _, _), table in self._known.items():
-            sizes.setdefault(kind, []).append(table)
+        for (kind, _, _), known in self._known.items():
+            sizes.setdefault(kind, []).append(known)
         self._common = {
             kind: first for kind, (first, *rest) in sizes.items() if all(np.array_equal(first, one) for one in rest)
         }
@@ -107,31 +109,40 @@ class TableSizes:
         return self._known.get(setting, self._common.get(setting[0]))
 
 
-COLUMNS = ["rho", "seed", "task", "task_version", "task_params", "protocol_settings", "groups", "counts"]
+SETTING = ("task", "task_version", "task_params", "protocol_settings", "rho", "seed")
+"""Columns in which rows of one :data:`Setting` agree."""
 
 
-def _rows(path: Path) -> Any:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+def _counted(path: Path, table: ResultTable) -> Iterator[tuple[Row, bytes]]:
+    """For each setting of a table a row with counts, and these; no text or counts are written out more than once."""
+    with open_table(path) as (file, _):
+        lacking = [name for name in (*SETTING, "groups", "counts") if name not in file.schema_arrow.names]
+        if lacking:
+            raise ResultCorruptError(f"{path} is not a results table: it lacks the columns {', '.join(lacking)}")
+        setting = np.zeros(table.length, dtype=np.int64)
+        for number, (_, rows) in enumerate(table.group(SETTING, np.arange(table.length))):
+            setting[rows] = number
+        start, seen = 0, set[int]()
+        for part in range(file.num_row_groups):
+            column = file.read_row_group(part, columns=["counts"]).column("counts")
+            rows = start + np.flatnonzero(column.is_valid().to_numpy(zero_copy_only=False))
+            for row in rows[np.unique(setting[rows], return_index=True)[1]].tolist():
+                if setting[row] not in seen:
+                    seen.add(int(setting[row]))
+                    yield Row(table, row), column[row - start].as_py()
+            start += len(column)
 
+
+def _sizes(text: str, counts: bytes, path: Path) -> IntArray:
     try:
-        with pq.ParquetFile(path) as file:
-            size = sum(file.metadata.row_group(i).total_byte_size for i in range(file.num_row_groups))
-            if file.metadata.num_rows > MOST_ROWS or size > MOST_BYTES:
-                raise ResultCorruptError(f"{path} is larger than any results table that is read")
-            lacking = [name for name in COLUMNS if name not in file.schema_arrow.names]
-            if lacking:
-                raise ResultCorruptError(f"{path} is not a results table: it lacks the columns {', '.join(lacking)}")
-            for batch in file.iter_batches(batch_size=1024, columns=COLUMNS):
-                yield from batch.to_pylist()
-    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
-        raise ResultCorruptError(f"cannot read the results table {path}: {error}") from error
-
-
-def _sizes(row: dict[str, Any], path: Path) -> IntArray:
-    try:
-        groups = msgspec.json.decode(row["groups"], type=Groups)
-        packed = PackedCounts((1, *groups.shape), row["counts"])
-        return np.asarray(packed.unpack()[0].sum(-1), dtype=np.int64)
+        groups = _groups(text)
+        if 4 * math.prod(groups.shape) > MOST_COUNTS_BYTES:
+            raise ResultCorruptError(f"{path} has counts of the shape {groups.shape}, more than any that are read")
+        return np.asarray(PackedCounts((1, *groups.shape), counts).unpack()[0].sum(-1), dtype=np.int64)
     except (msgspec.DecodeError, ValueError, TypeError, zlib.error) as error:
         raise ResultCorruptError(f"{path} has counts that cannot be read: {error}") from error
+
+
+@lru_cache(maxsize=1)
+def _groups(text: str) -> Groups:
+    return msgspec.json.decode(text, type=Groups)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -12,6 +14,8 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
 from hypothesis import given
@@ -269,6 +273,36 @@ def test_without_the_data_group_sizes_come_from_a_trusted_table(lab, records: li
     assert "accepted: 3 records, 0 errors, 1 warnings" in found.output
     wrong = [changed_counts(here[0], one_more), *here[1:]]
     refused(sent(wrong, tmp_path), "11 of them with y=3, b=4; the split has 1000, 10", "--against", trusted)
+
+
+def test_a_table_whose_large_texts_repeat_does_not_fill_the_memory(lab, records: list[Record], tmp_path: Path) -> None:
+    lab.records = records[:1]
+    row = pq.read_table(lab.table()).slice(0, 1)
+    table = row.take(pa.array([0] * 1500)).set_column(row.column_names.index("seed"), "seed", pa.array(range(1500)))
+    text = " " * 1_000_000 + row.column("groups")[0].as_py()
+    groups = pa.DictionaryArray.from_arrays(pa.array([0] * 1500, pa.int32()), pa.array([text]))
+    table = table.set_column(row.column_names.index("groups"), "groups", groups)
+    bomb = tmp_path / "bomb.parquet"
+    pq.write_table(table, bomb, compression="zstd", dictionary_pagesize_limit=2**24)
+    assert bomb.stat().st_size < 100_000
+    code = (
+        "import resource, sys; from pathlib import Path; from leaderboard.group_sizes import TableSizes\n"
+        "TableSizes(Path(sys.argv[1]))\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    )
+    found = subprocess.run([sys.executable, "-c", code, bomb], capture_output=True, text=True, check=True, timeout=120)
+    assert int(found.stdout) < 600_000  # kB; written out, the texts of 1024 rows alone would take 1 GB
+
+
+def test_a_table_with_counts_beyond_all_bounds_is_refused(lab, records: list[Record], tmp_path: Path) -> None:
+    lab.records = records[:1]
+    table = pq.read_table(lab.table())
+    groups = '{"classes": 100000, "bias_names": ["b"], "bias_values": [100000], "aligned": [[0]]}'
+    place = table.column_names.index("groups")
+    pq.write_table(table.set_column(place, "groups", pa.array([groups] * len(table))), tmp_path / "bomb.parquet")
+    found = check(sent(records, tmp_path), "--against", str(tmp_path / "bomb.parquet"))
+    assert found.exit_code == 1
+    assert "counts of the shape (100000, 100000, 100000), more than any that are read" in found.output
 
 
 def test_parameters_on_which_a_plugin_stumbles_are_refused_not_crashed_on(
