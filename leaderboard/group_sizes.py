@@ -81,7 +81,10 @@ class BuiltSizes:
 
 
 class TableSizes:
-    """Sizes of test splits from an existing results table; where all its seeds have the same, for other seeds too."""
+    """Sizes of test splits from an existing results table; where all its seeds have the same, for other seeds too.
+
+    And which seeds it has.
+    """
 
     def __init__(self, path: Path) -> None:
         """Read a results table that is trusted to be right, though not to be small.
@@ -91,6 +94,7 @@ class TableSizes:
         """
         self._known: dict[Setting, IntArray] = {}
         table = read_table(path)
+        self._seeds = _seeds(table)
         for row, counts in _counted(path, table):
             kind = (row["task"], row["task_version"], row["task_params"], row["protocol_settings"])
             self._known[kind, row["rho"], row["seed"]] = _sizes(row["groups"], counts, path)
@@ -108,9 +112,27 @@ class TableSizes:
         setting = setting_of(cell)
         return self._known.get(setting, self._common.get(setting[0]))
 
+    def seeds(self, cell: Cell) -> frozenset[int]:
+        """The seeds of the table's section that the cell belongs to: of results, failed ones included."""
+        return self._seeds.get((kind_of(cell), cell.rho, cell.precision), frozenset())
+
 
 SETTING = ("task", "task_version", "task_params", "protocol_settings", "rho", "seed")
 """Columns in which rows of one :data:`Setting` agree."""
+
+
+def _seeds(table: ResultTable) -> dict[tuple[Kind, float | None, str], frozenset[int]]:
+    every = np.arange(table.length)
+    run = [
+        purpose != "tuning" and status != "missing"
+        for purpose, status in zip(table.take("purpose", every), table.take("status", every), strict=True)
+    ]
+    return {
+        ((task, version, params, protocol), rho, precision): frozenset(table.take("seed", rows))
+        for (task, version, params, protocol, rho, precision), rows in table.group(
+            (*SETTING[:5], "precision"), every[np.array(run, dtype=np.bool_)]
+        )
+    }
 
 
 def _counted(path: Path, table: ResultTable) -> Iterator[tuple[Row, bytes]]:

@@ -15,7 +15,7 @@ from benchmark.registry import METHODS
 from benchmark.rows import Plugins, canonical
 from benchmark.task import SplitName
 from leaderboard.budget_checks import check_budgets, is_result
-from leaderboard.group_sizes import GroupSizes
+from leaderboard.group_sizes import GroupSizes, TableSizes
 from leaderboard.ranking import LEAST_SEEDS
 from leaderboard.record_checks import check_cell, check_outcome, scored_splits
 from leaderboard.submission import Submission
@@ -40,12 +40,13 @@ class Problem:
         return f"{self.severity}: {self.where}: {self.what}"
 
 
-def validate(submission: Submission, sizes: Sequence[GroupSizes]) -> list[Problem]:
+def validate(submission: Submission, sizes: Sequence[GroupSizes], tables: Sequence[TableSizes] = ()) -> list[Problem]:
     """Check a submission.
 
     Args:
         submission: As read.
         sizes: What knows the sizes of splits, for each split the first that does decides.
+        tables: Trusted tables, which say what seeds others have run.
 
     Returns:
         Everything found, errors first.
@@ -67,7 +68,7 @@ def validate(submission: Submission, sizes: Sequence[GroupSizes]) -> list[Proble
             text = f"the sizes of its groups are not known here: counts of {splits} are not checked against them"
             found.append(Problem("warning", place, text))
     results = [record for record in submission.records if is_result(record)]
-    found += _missing_seeds(results)
+    found += _missing_seeds(results, tables)
     for check in (_duplicates, _versions, _unknown_methods):
         found += check(submission.records)
     for refuses, where, text in check_budgets(submission.records, _section, _place):
@@ -111,8 +112,11 @@ def _duplicates(records: Sequence[Record]) -> Iterator[Problem]:
             yield Problem("error", key, f"{times} records of the same cell; send one")
 
 
-def _missing_seeds(records: Sequence[Record]) -> Iterator[Problem]:
-    """All methods of a section need the same seeds, failed ones included: chosen seeds are chosen results."""
+def _missing_seeds(records: Sequence[Record], tables: Sequence[TableSizes]) -> Iterator[Problem]:
+    """All methods of a section need the same seeds, failed ones included: chosen seeds are chosen results.
+
+    They need all that a trusted table has of the section.
+    """
     plugins = Plugins()
     sections: dict[str, dict[str, set[int]]] = {}
     cells: dict[tuple[str, str], Cell] = {}
@@ -128,9 +132,23 @@ def _missing_seeds(records: Sequence[Record]) -> Iterator[Problem]:
                 lacking = ", ".join(map(str, sorted(every - seeds)))
                 text = f"seeds {lacking} are missing, which other methods of the section have"
                 yield Problem("error", f"{_place(cell)} {cell.method} ({plugins.describe(cell)['variant']})", text)
+        cell = cells[section, next(iter(entries))]
+        yield from _chosen_seeds(every, frozenset().union(*(table.seeds(cell) for table in tables)), _place(cell))
         if len(every) < LEAST_SEEDS:
             text = f"{len(every)} seeds; methods are ranked from {LEAST_SEEDS} on"
-            yield Problem("warning", _place(cells[section, next(iter(entries))]), text)
+            yield Problem("warning", _place(cell), text)
+
+
+def _chosen_seeds(every: set[int], known: frozenset[int], place: str) -> Iterator[Problem]:
+    """Seeds that all methods of a section lack."""
+    if known - every:
+        lacking = ", ".join(map(str, sorted(known - every)))
+        yield Problem("error", place, f"seeds {lacking} are missing, which the section has in a trusted table")
+    elif every not in (known, set(range(len(every)))):
+        had = ", ".join(map(str, sorted(every)))
+        yield Problem(
+            "warning", place, f"its seeds are {had}, not 0 to {len(every) - 1}; none may be left out for its result"
+        )
 
 
 def _versions(records: Sequence[Record]) -> Iterator[Problem]:

@@ -15,7 +15,7 @@ from benchmark.manifest import read_manifests
 from benchmark.record import Record
 from benchmark.store import Store, read_record
 from leaderboard.document import printable
-from leaderboard.group_sizes import BuiltSizes, GroupSizes, TableSizes
+from leaderboard.group_sizes import BuiltSizes, TableSizes
 from leaderboard.submission import Submission, pack, read_submission
 from leaderboard.validation import Problem, validate
 
@@ -72,7 +72,8 @@ def submit_results(
     "--against",
     type=click.Path(path_type=Path, dir_okay=False),
     multiple=True,
-    help="A trusted results table: says how large test groups are where data sets are not here; may be repeated.",
+    help="A trusted results table: says how large test groups are where data sets are not here, and which seeds there "
+    "are; may be repeated.",
 )
 @click.option(
     "--add-to",
@@ -100,8 +101,8 @@ def validate_(
         submission = read_submission(file)
     except ResultCorruptError as error:
         submission = Submission(problems=[str(error)])
-    sizes: list[GroupSizes] = [BuiltSizes(data_root), *map(TableSizes, against)]
-    problems = validate(submission, sizes)
+    tables = [TableSizes(table) for table in against]
+    problems = validate(submission, [BuiltSizes(data_root), *tables], tables)
     refused = any(problem.severity == "error" for problem in problems)
     if as_json:
         print_json({"records": len(submission.records), "accepted": not refused, "problems": problems})

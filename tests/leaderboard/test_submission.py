@@ -28,6 +28,7 @@ from benchmark.errors import ResultCorruptError
 from benchmark.protocol import PROTOCOLS
 from benchmark.record import Failure, Record, Resources
 from benchmark.registry import TASKS
+from benchmark.tuning.note import Tuning
 from leaderboard import submission as module
 from leaderboard.submission import pack, read_submission
 
@@ -222,6 +223,33 @@ def test_a_missing_seed_is_refused_and_a_failed_one_is_not_missing(lab, records:
     assert "bise" in output
     failed = lab.failure(records[-1].cell)
     assert check(sent([*records[:-1], failed], tmp_path)).exit_code == 0
+
+
+def test_seeds_that_a_trusted_table_has_and_all_sent_methods_lack_are_refused(
+    lab, records: list[Record], tmp_path: Path
+) -> None:
+    lab.records = [honest(lab, "vanilla", seed) for seed in range(4)]
+    trial = replace(cell("vanilla", 1000), tuning=Tuning("s", "trial", 0))
+    other = replace(cell("vanilla", 7), precision="bf16")
+    lab.records += [lab.failure(cell("vanilla", 4)), lab.record(trial, [0.5]), lab.record(other, [0.5])]
+    trusted = str(lab.table())
+    chosen = sent([honest(lab, method, seed) for method in SCORES for seed in (1, 2, 4)], tmp_path)
+    output = refused(chosen, "seeds 0, 3 are missing, which the section has in a trusted table", "--against", trusted)
+    assert "1 errors, 0 warnings" in output
+    full = sent([honest(lab, method, seed) for method in SCORES for seed in range(5)], tmp_path)
+    assert check(full, "--against", trusted).output == "accepted: 10 records, 0 errors, 0 warnings\n"
+
+
+def test_a_gap_in_the_seeds_is_a_warning_where_no_table_has_the_same(
+    lab, records: list[Record], tmp_path: Path
+) -> None:
+    chosen = [honest(lab, method, seed) for method in SCORES for seed in (1, 2, 4)]
+    found = check(sent(chosen, tmp_path))
+    assert "its seeds are 1, 2, 4, not 0 to 2" in found.output
+    assert "accepted: 6 records, 0 errors, 1 warnings" in found.output
+    lab.records = chosen[:3]
+    found = check(sent(chosen, tmp_path), "--against", str(lab.table()))
+    assert found.output == "accepted: 6 records, 0 errors, 0 warnings\n"
 
 
 def test_two_records_of_one_seed_are_refused(lab, records: list[Record], tmp_path: Path) -> None:
