@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from benchmark.cell import Cell
 from benchmark.record import Record
+from benchmark.rows import Plugins
 
 MOST_TRIALS = 1_000_000
 Found = tuple[bool, str, str]
@@ -69,12 +70,20 @@ def _unequal(cells: Sequence[Cell]) -> Iterator[str]:
 
 
 def _untuned(cells: Sequence[Cell]) -> Iterator[str]:
-    tuned = {cell.method for cell in cells if cell.tuning is not None}
-    others = {cell.method for cell in cells} - tuned
+    """Methods that rest on no trial beside some that do; variants of one method are told apart."""
+    tuned = [cell for cell in cells if cell.tuning is not None]
+    others = [cell for cell in cells if cell.tuning is None]
+    both = {cell.method for cell in tuned} & {cell.method for cell in others}
+    plugins = Plugins()
+
+    def names(of: Sequence[Cell], variant: Callable[[Cell], str]) -> str:
+        return ", ".join(sorted({f"{c.method} ({variant(c)})" if c.method in both else c.method for c in of}))
+
     if tuned and others:
-        count = max(cell.tuning.trials for cell in cells if cell.tuning is not None)
+        count = max(cell.tuning.trials for cell in tuned if cell.tuning is not None)
         yield (
-            f"{', '.join(sorted(tuned))} rest on {count} trials, {', '.join(sorted(others))} on none; "
+            f"{names(tuned, lambda _: 'tuned')} rest on {count} trials, "
+            f"{names(others, lambda cell: plugins.describe(cell)['variant'] or 'defaults')} on none; "
             "the leaderboard says so beside them"
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -26,9 +27,9 @@ def make(lab) -> Make:
     kind = TASKS.get("colored_mnist")
     task = kind(kind.resolve(kind.Params(source="embedded"), Path(), PROTOCOLS["short"]))
 
-    def made(method: str, seed: int, note: Tuning | None = None) -> Record:
-        gamma = {"gamma": note.values["gamma"]} if note and note.values else {}
-        cell = replace(make_cell(task, 0.95, method, gamma, seed, PROTOCOLS["short"]), tuning=note)
+    def made(method: str, seed: int, note: Tuning | None = None, **params: Any) -> Record:
+        params |= {"gamma": note.values["gamma"]} if note and note.values else {}
+        cell = replace(make_cell(task, 0.95, method, params, seed, PROTOCOLS["short"]), tuning=note)
         return lab.sound(cell, [0.2, 0.5])
 
     return made
@@ -48,8 +49,8 @@ def validated(records: list[Record], folder: Path) -> tuple[int, str]:
     return found.exit_code, found.output
 
 
-def three(make: Make, method: str, note: Tuning | None = None) -> list[Record]:
-    return [make(method, seed, note) for seed in range(3)]
+def three(make: Make, method: str, note: Tuning | None = None, **params: Any) -> list[Record]:
+    return [make(method, seed, note, **params) for seed in range(3)]
 
 
 def test_equal_budgets_with_all_their_trials_are_accepted(make: Make, tmp_path: Path) -> None:
@@ -79,6 +80,13 @@ def test_untuned_methods_beside_tuned_ones_are_told(make: Make, tmp_path: Path) 
     code, output = validated(records, tmp_path)
     assert code == 0
     assert "bise rest on 2 trials, vanilla on none" in output
+
+
+def test_untuned_variants_of_a_tuned_method_are_told(make: Make, tmp_path: Path) -> None:
+    records = three(make, "bise", result(2)) + trials(make, "bise", 2) + three(make, "bise", gamma=7.0)
+    code, output = validated(records + three(make, "bise") + three(make, "vanilla"), tmp_path)
+    assert code == 0
+    assert "bise (tuned) rest on 2 trials, bise (defaults), bise (gamma=7.0), vanilla on none" in output
 
 
 def test_trials_that_were_left_out_are_told_and_trials_too_many_refused(make: Make, tmp_path: Path) -> None:
