@@ -118,7 +118,7 @@ def _check_directory(path: Path) -> None:
         end = file.seek(0, os.SEEK_END)
         file.seek(max(0, end - END.size - LOCATOR))
         tail = file.read()
-    if len(tail) < END.size:
+    if len(tail) < END.size or not zipfile.is_zipfile(path):
         raise ResultCorruptError(f"{path} is not a submission (a zip file)")
     signature, _, _, _, count, size, _, comment = END.unpack(tail[-END.size :])
     if signature != b"PK\x05\x06" or comment:

@@ -444,10 +444,9 @@ def test_other_kinds_of_zip_are_refused(records: list[Record], tmp_path: Path) -
     refused(path, "without a comment")
     path.write_bytes(content[:-22] + b"PK\x06\x07" + bytes(16) + content[-22:])
     refused(path, "at most 50000 records")
-    path.write_bytes(content[:100])
-    refused(path, "not a submission")
-    path.write_bytes(b"")
-    refused(path, "not a submission")
+    for other in (content[:100], b"PAR1" + bytes(1000) + b"PAR1", b""):
+        path.write_bytes(other)
+        refused(path, "is not a submission (a zip file)")
     refused(tmp_path / "nowhere.zip", "cannot read")
 
 
