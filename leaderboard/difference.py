@@ -171,10 +171,10 @@ def _ranked(section: Section | None, rule: str) -> list[Standing]:
 
 
 def _pairs(old: list[Standing], new: list[Standing]) -> list[tuple[Standing | None, Standing | None]]:
-    """Methods of both: with equal parameters, else with equal differences from defaults, else with a parameter more."""
+    """Methods of both: with equal parameters, else with equal differences from defaults, else tuned, else grown."""
     left, found = list(old), []
     unmatched = list(new)
-    for alike in (_same_params, _same_variant, _grown):
+    for alike in (_same_params, _same_variant, _retuned, _grown):
         for b in list(unmatched):
             a = next((a for a in left if a.entry.method == b.entry.method and alike(a.entry, b.entry)), None)
             if a is not None:
@@ -190,6 +190,11 @@ def _same_params(a: Entry, b: Entry) -> bool:
 
 def _same_variant(a: Entry, b: Entry) -> bool:
     return a.variant == b.variant
+
+
+def _retuned(a: Entry, b: Entry) -> bool:
+    """The only tuned one of its method in both: they are the same competitor, whatever values were chosen."""
+    return a.is_tuned and b.is_tuned and a.competitor.variant == b.competitor.variant
 
 
 def _grown(a: Entry, b: Entry) -> bool:
@@ -221,8 +226,12 @@ def _entry_reasons(old: Entry, new: Entry) -> Iterator[str]:
     if old.version != new.version:
         yield f"method version {old.version} before, {new.version} now"
     changed = sorted(k for k in {*old.params, *new.params} if k not in old.params or old.params[k] != new.params.get(k))
-    if changed:
-        yield f"parameters added or changed: {', '.join(changed)}"
+    chosen = [name for name in changed if name in old.params and name in _tuned(old, new)]
+    if chosen:
+        values = (", ".join(f"{name}={entry.params[name]}" for name in chosen) for entry in (old, new))
+        yield "the tuning chose another value: {} before, {} now".format(*values)
+    if len(changed) > len(chosen):
+        yield f"parameters added or changed: {', '.join(name for name in changed if name not in chosen)}"
     cells = old.by_rule.get("last", {}), new.by_rule.get("last", {})  # every finished cell has a last candidate
     yield from _seed_reasons(set(cells[0]), set(cells[1]))
     if old.version == new.version and not changed:
@@ -233,6 +242,12 @@ def _entry_reasons(old: Entry, new: Entry) -> Iterator[str]:
         yield f"stale now: {new.stale}" if new.stale else "stale before, no longer"
     if None not in (old.tuning_trials, new.tuning_trials) and old.tuning_trials != new.tuning_trials:
         yield f"{old.tuning_trials} tuning trials before, {new.tuning_trials} now"
+
+
+def _tuned(old: Entry, new: Entry) -> set[str]:
+    """Names of the parameters that a tuning chose, where one did or will in both."""
+    rows = [*old.cells.values(), *new.cells.values()] if old.is_tuned and new.is_tuned else []
+    return {name for row in rows for name in json.loads(row["tuned"] or "{}")}
 
 
 def _seed_reasons(old: set[int], new: set[int]) -> Iterator[str]:

@@ -8,6 +8,7 @@ from click.testing import CliRunner
 
 from benchmark.cli import main
 from benchmark.registry import METHODS
+from benchmark.tuning.note import Tuning
 from leaderboard.board import Board, read_board
 from leaderboard.difference import SectionChange, compare_boards
 
@@ -94,6 +95,22 @@ def test_a_parameter_that_a_method_got_since_does_not_make_it_another_method(lab
     assert why(compare_boards(old, after(lab), "last")) == {
         "a (depth=3, rate=0.1)": ("parameters added or changed: depth",)
     }
+
+
+def chosen(gamma: float) -> Tuning:
+    return Tuning("s", "result", None, 6, "an unbiased split", {"gamma": gamma})
+
+
+def test_a_method_that_was_tuned_again_is_the_same_and_says_what_was_chosen(lab) -> None:
+    lab.add("a", A, params={"gamma": 2.0, "depth": 3}, tuning=chosen(2.0))
+    lab.add("a", B, params={"gamma": 1.0, "depth": 3})
+    old = read_board(lab.table("before"))
+    lab.records = [record for record in lab.records if record.cell.tuning is None]
+    lab.add("a", A[::-1], params={"gamma": 4.0, "depth": 3}, tuning=chosen(4.0))
+    (section,) = compare_boards(old, after(lab), "last")
+    (entry,) = section.entries
+    assert (entry.label, entry.before.entry.params["gamma"]) == ("a (depth=3, gamma=4.0)", 2.0)
+    assert entry.reasons == ("the tuning chose another value: gamma=2.0 before, gamma=4.0 now",)
 
 
 def test_changes_of_task_and_harness_are_told_for_the_section(lab, before: Board) -> None:
