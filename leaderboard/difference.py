@@ -9,14 +9,17 @@ from typing import Any
 
 import numpy as np
 
+from benchmark.cell import as_dict
+from benchmark.protocol import PROTOCOLS
 from leaderboard.board import Board, Entry, Section
 from leaderboard.document import Block, Code, Column, Heading, Number, Paragraph, Table, Value, slug
 from leaderboard.standings import Standing, standings
 
 SAME = 1e-9
 """Means closer than this are equal."""
-Place = tuple[str, str, str, str, str]
-"""What identifies a section in both: task, its parameters, rho, protocol, precision."""
+Place = tuple[str, str, str, str, str, str]
+"""What identifies a section in both: task, its parameters, rho, protocol, precision, and the protocol's settings."""
+Pair = tuple[Section | None, Section | None]
 
 
 @dataclass(frozen=True)
@@ -53,13 +56,13 @@ class SectionChange:
 
 def compare_boards(old: Board, new: Board, rule: str) -> tuple[SectionChange, ...]:
     """All sections that differ, in the order of the new board, then those that are gone."""
-    before, after = _newest(old.sections), _newest(new.sections)
-    found = []
-    for place in (*after, *(place for place in before if place not in after)):
-        change = _compare_sections(before.get(place), after.get(place), rule)
-        if change is not None:
-            found.append(change)
-    return tuple(found)
+    changes = (_compare_sections(a, b, rule) for a, b in _paired(old, new))
+    return tuple(change for change in changes if change is not None)
+
+
+def unchanged(old: Board, new: Board, changes: Sequence[SectionChange]) -> int:
+    """How many of the sections that :func:`compare_boards` compared are as they were; superseded ones are not."""
+    return len(_paired(old, new)) - len(changes)
 
 
 def difference_document(changes: Sequence[SectionChange], unchanged: int) -> list[Block]:
@@ -72,6 +75,8 @@ def difference_document(changes: Sequence[SectionChange], unchanged: int) -> lis
         blocks.append(Heading(2, f"{section.task}, {level}, {section.protocol}, {section.precision}"))
         if params:
             blocks.append(Paragraph((f"Task parameters {params}.",)))
+        if settings := _own_settings(section):
+            blocks.append(Paragraph((f"Protocol settings of its own: {settings}.",)))
         if change.reasons:
             blocks.append(Paragraph((f"For all methods: {'; '.join(change.reasons)}.",)))
         if change.entries:
@@ -98,6 +103,7 @@ def changes_as_json(changes: Iterable[SectionChange]) -> list[dict[str, Any]]:
             "rho": change.section.rho,
             "protocol": change.section.protocol,
             "precision": change.section.precision,
+            "protocol_settings": change.section.protocol_settings,
             "reasons": change.reasons,
             "methods": [
                 {
@@ -113,6 +119,28 @@ def changes_as_json(changes: Iterable[SectionChange]) -> list[dict[str, Any]]:
     ]
 
 
+def _own_settings(section: Section) -> str:
+    """In what the section's protocol is not the one that is called so here."""
+    here = as_dict(PROTOCOLS[section.protocol]) if section.protocol in PROTOCOLS else {}
+    own = {name: value for name, value in section.protocol_settings.items() if here.get(name) != value}
+    return ", ".join(f"{name}={value}" for name, value in sorted(own.items()))
+
+
+def _paired(old: Board, new: Board) -> list[Pair]:
+    """Sections of both: with equal settings of the protocol, else those left over that differ in these alone."""
+    before, after = _newest(old.sections), _newest(new.sections)
+    left = [place for place in before if place not in after]
+    pairs: list[Pair] = []
+    for place, section in after.items():
+        former = before.get(place)
+        alike = None if former else next((other for other in left if other[:-1] == place[:-1]), None)
+        if alike is not None:
+            left.remove(alike)
+            former = before[alike]
+        pairs.append((former, section))
+    return [*pairs, *((before[place], None) for place in left)]
+
+
 def _newest(sections: Iterable[Section]) -> dict[Place, Section]:
     """Sections by place; of several versions of task and harness the newest."""
     found: dict[Place, Section] = {}
@@ -123,6 +151,7 @@ def _newest(sections: Iterable[Section]) -> dict[Place, Section]:
             "" if section.rho is None else f"{section.rho:g}",
             section.protocol,
             section.precision,
+            json.dumps(section.protocol_settings, sort_keys=True),
         )
         if place not in found or _version(section) >= _version(found[place]):
             found[place] = section

@@ -10,7 +10,7 @@ from benchmark.cli.options import json_option, print_json
 from leaderboard import markdown
 from leaderboard.board import read_board
 from leaderboard.cli.options import rule_option
-from leaderboard.difference import changes_as_json, compare_boards, difference_document
+from leaderboard.difference import changes_as_json, compare_boards, difference_document, unchanged
 
 
 @click.command("diff")
@@ -28,5 +28,5 @@ def diff(old: Path, new: Path, rule: str, as_json: bool) -> None:
     if as_json:
         print_json(changes_as_json(changes))
         return
-    unchanged = len(boards[1].sections) - sum(change.section in boards[1].sections for change in changes)
-    click.echo(markdown.render(difference_document(changes, unchanged)), nl=False)
+    same = unchanged(boards[0], boards[1], changes)
+    click.echo(markdown.render(difference_document(changes, same)), nl=False)

@@ -7,10 +7,11 @@ import pytest
 from click.testing import CliRunner
 
 from benchmark.cli import main
+from benchmark.protocol import PROTOCOLS
 from benchmark.registry import METHODS
 from benchmark.tuning.note import Tuning
 from leaderboard.board import Board, read_board
-from leaderboard.difference import SectionChange, compare_boards
+from leaderboard.difference import SectionChange, compare_boards, unchanged
 
 A = [0.8, 0.9, 0.8, 0.9]
 B = [0.6, 0.7, 0.7, 0.6]
@@ -129,6 +130,44 @@ def test_sections_that_are_new_or_gone_are_told(lab, before: Board) -> None:
         (0.99, ("the section is new",)),
         (0.95, ("the section is gone",)),
     ]
+
+
+def test_a_section_that_differs_in_the_settings_of_its_protocol_is_another(lab, before: Board) -> None:
+    longer = replace(PROTOCOLS["short"], max_epochs=1000)
+    shorter = replace(PROTOCOLS["short"], max_epochs=1)
+    first = list(lab.records)
+    for name, protocol in (("longer", longer), ("shorter", shorter)):
+        lab.records = list(first)
+        lab.add("a", B, protocol=protocol)
+        both = read_board(lab.table(name))
+        (change,) = compare_boards(before, both, "last")
+        assert (change.reasons, change.section.protocol_settings["max_epochs"]) == (
+            ("the section is new",),
+            protocol.max_epochs,
+        )
+        assert unchanged(before, both, (change,)) == 1
+        (change,) = compare_boards(both, before, "last")
+        assert change.reasons == ("the section is gone",)
+
+
+def test_a_section_whose_protocol_got_other_settings_says_so(lab, before: Board) -> None:
+    lab.records.clear()
+    lab.add("a", A, protocol=replace(PROTOCOLS["short"], max_epochs=1000))
+    (change,) = compare_boards(before, after(lab), "last")
+    assert change.reasons == ("the protocol's settings have changed",)
+    shown = CliRunner().invoke(
+        main, ["diff", *(str(lab.folder / name / "results.parquet") for name in ("before", "after"))]
+    )
+    assert "Protocol settings of its own: max_epochs=1000." in shown.output
+
+
+def test_superseded_versions_of_a_task_are_not_among_the_sections_that_are_as_they_were(lab) -> None:
+    lab.add("a", A)
+    lab.add("a", A, task_version=2)
+    lab.add("a", A, rho=0.99)
+    path = str(lab.table())
+    same = CliRunner().invoke(main, ["diff", path, path])
+    assert "No section has changed; 2 are as they were." in same.output
 
 
 def test_rows_that_went_stale_are_told(lab, monkeypatch: pytest.MonkeyPatch) -> None:
