@@ -14,6 +14,20 @@ class PushError(DebiasBenchError):
     """The Hub did not take the folder."""
 
 
+def repository_of(target: str) -> str:
+    """``owner/name`` of a target ``hf:owner/name``.
+
+    Raises:
+        ConfigError: It is of another form.
+    """
+    match = TARGET.fullmatch(target)
+    if match is None:
+        raise ConfigError(
+            f"--push takes hf:owner/name, got {target!r}; for GitHub Pages commit the folder, see docs/publish.md"
+        )
+    return match[1]
+
+
 def push(folder: Path, target: str, endpoint: str | None = None) -> str:
     """Upload a published folder to a data set repository, which is made if it is not there.
 
@@ -31,11 +45,7 @@ def push(folder: Path, target: str, endpoint: str | None = None) -> str:
         ConfigError: The target is none, or the client is not installed.
         PushError: The Hub refused, or cannot be reached.
     """
-    match = TARGET.fullmatch(target)
-    if match is None:
-        raise ConfigError(
-            f"--push takes hf:owner/name, got {target!r}; for GitHub Pages commit the folder, see docs/publish.md"
-        )
+    repository = repository_of(target)
     try:
         from huggingface_hub import HfApi
     except ImportError as error:
@@ -44,14 +54,14 @@ def push(folder: Path, target: str, endpoint: str | None = None) -> str:
         ) from error
     client = HfApi(endpoint=endpoint, library_name="debias-bench")
     try:
-        client.create_repo(match[1], repo_type="dataset", exist_ok=True)
+        client.create_repo(repository, repo_type="dataset", exist_ok=True)
         commit = client.upload_folder(
             folder_path=folder,
-            repo_id=match[1],
+            repo_id=repository,
             repo_type="dataset",
             commit_message="Publish results",
             delete_patterns=["tables/*.csv", "data/*.js"],
         )
     except Exception as error:
-        raise PushError(f"the Hub did not take {folder} as {match[1]}: {error}") from error
+        raise PushError(f"the Hub did not take {folder} as {repository}: {error}") from error
     return str(commit.commit_url)

@@ -9,6 +9,7 @@ import click
 from benchmark.cli.options import plugin_option, results_option
 from leaderboard.cli.options import rule_option, table_of
 from leaderboard.hub import push as push_to_hub
+from leaderboard.hub import repository_of
 from leaderboard.publish import publish as fill
 
 
@@ -38,6 +39,8 @@ def publish(
     The folder works from a file system and as it is on GitHub Pages. Publishing the same results again changes nothing.
     """
     del plugins
+    if push is not None:
+        repository_of(push)  # refuses other targets before anything is written
     fill(table or table_of(results), folder, rule, title)
     click.echo(f"published to {folder}; open {folder / 'index.html'}")
     if push is not None:

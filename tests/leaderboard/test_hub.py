@@ -116,6 +116,15 @@ def test_other_targets_are_refused_with_what_to_do(target: str, folder: Path) ->
         push(folder, target)
 
 
+def test_other_targets_are_refused_before_anything_is_published(lab, tmp_path: Path) -> None:
+    lab.add("a", [0.5])
+    arguments = ["publish", str(tmp_path / "out"), "--table", str(lab.table()), "--push", "someone/results"]
+    found = CliRunner().invoke(main, arguments)
+    assert found.exit_code == 1
+    assert "--push takes hf:owner/name, got 'someone/results'" in found.output
+    assert not (tmp_path / "out").exists()
+
+
 def test_without_the_client_the_command_says_what_to_install(
     lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
