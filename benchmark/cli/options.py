@@ -68,7 +68,12 @@ def existing(results: Path) -> Store:
 
 def print_json(value: Any) -> None:
     """Print a value as JSON with sorted keys, one line per top-level entry."""
-    click.echo(msgspec.json.format(msgspec.json.encode(value, order="sorted"), indent=2).decode())
+    click.echo(json_text(value))
+
+
+def json_text(value: Any) -> str:
+    """What :func:`print_json` prints."""
+    return msgspec.json.format(msgspec.json.encode(value, order="sorted"), indent=2).decode()
 
 
 def parse_params(pairs: tuple[str, ...]) -> dict[str, Any]:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from benchmark.cli.options import json_option, plugin_option, print_json, results_option
+from benchmark.cli.options import json_option, json_text, plugin_option, results_option
+from benchmark.errors import ConfigError
 from benchmark.files import write_atomic
 from leaderboard import csv_tables, latex, markdown
 from leaderboard.board import Board
@@ -25,7 +26,11 @@ from leaderboard.standings import standings
     help="Read this results table instead of aggregating the results folder.",
 )
 @rule_option
-@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="Default: RESULTS/LEADERBOARD.md.")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Default: RESULTS/LEADERBOARD.md; with --json none.",
+)
 @click.option("--latex", "as_latex", is_flag=True, help="Also write the tables as LaTeX, beside the output.")
 @click.option("--csv", "as_csv", is_flag=True, help="Also write the tables as CSV, in a folder beside the output.")
 @click.option(
@@ -46,9 +51,15 @@ def leaderboard(
 ) -> None:
     """Write the leaderboard of a results folder; works at any time, also while cells run."""
     del plugins
+    if as_json and (as_latex or as_csv or as_figures):
+        raise ConfigError("--json goes without --latex, --csv and --figures; ask for these in a call of their own")
     board = board_of(results, table)
     if as_json:
-        print_json(_as_json(board, rule))
+        ranks = json_text(_as_json(board, rule))
+        click.echo(ranks)
+        if output is not None:
+            write_atomic(output, f"{ranks}\n".encode())
+            click.echo(f"written to {output}", err=True)
         return
     path = output or results / "LEADERBOARD.md"
     blocks = document(board, rule, read_references())

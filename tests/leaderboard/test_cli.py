@@ -56,6 +56,19 @@ def test_programs_get_ranks_and_means(results: Path) -> None:
     assert (second["method"], second["rank"]) == ("b", 2)
 
 
+def test_what_programs_get_is_written_where_they_say(results: Path, tmp_path: Path) -> None:
+    shown = run("leaderboard", "--results", results, "--json", "--output", tmp_path / "ranks.json")
+    assert (tmp_path / "ranks.json").read_text() == shown
+    assert [entry["method"] for entry in json.loads(shown)] == ["a", "b"]
+
+
+@pytest.mark.parametrize("option", ["--csv", "--latex", "--figures"])
+def test_json_is_not_combined_with_what_it_would_not_write(option: str, results: Path) -> None:
+    found = CliRunner().invoke(main, ["leaderboard", "--results", str(results), "--json", option])
+    assert found.exit_code == 1
+    assert "--json goes without --latex, --csv and --figures" in found.output
+
+
 def test_a_damaged_record_is_a_warning_not_an_end(results: Path) -> None:
     path = next(results.glob("records/??/*.json"))
     path.write_bytes(path.read_bytes()[:500])
