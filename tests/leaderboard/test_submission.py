@@ -303,6 +303,16 @@ def test_without_the_data_group_sizes_come_from_a_trusted_table(lab, records: li
     refused(sent(wrong, tmp_path), "11 of them with y=3, b=4; the split has 1000, 10", "--against", trusted)
 
 
+def test_splits_that_were_too_many_to_build_are_named(
+    records: list[Record], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("leaderboard.group_sizes.MOST_BUILT", 2)  # of three seeds, with two methods each
+    found = check(sent(records, tmp_path))
+    assert (
+        "counts of val_biased (2 records), val_unbiased (2 records), test (2 records) are not checked" in found.output
+    )
+
+
 def test_a_table_whose_large_texts_repeat_does_not_fill_the_memory(lab, records: list[Record], tmp_path: Path) -> None:
     lab.records = records[:1]
     row = pq.read_table(lab.table()).slice(0, 1)
