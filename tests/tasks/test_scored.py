@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from benchmark.cell import make_cell
@@ -25,6 +26,8 @@ from benchmark.registry import SOURCES, TASKS
 from benchmark.serve import Options
 from benchmark.store import Store
 from benchmark.task import Setting, Task
+from leaderboard.group_sizes import BuiltSizes
+from leaderboard.record_checks import scored_splits
 from tests.tasks import layouts
 
 FEW = Protocol("few", 0.01, 1, max_train=64, max_eval=100, candidates=1)
@@ -131,6 +134,9 @@ def test_a_cell_of_the_vanilla_method_is_trained_and_scored(prepared: Prepared, 
     assert (per_class > 0).all(), "every class is tested"
     for split in set(task.splits) & {"val_biased", "val_unbiased"}:
         assert 0 < record.counts[split].unpack().sum() <= 100
+    sizes = BuiltSizes(root)  # what submissions are checked against
+    for split in scored_splits(record.cell):
+        assert np.array_equal(record.counts[split].unpack()[0].sum(-1), sizes.of(record.cell, split))
     assert record.resources is not None
     assert record.resources.parameters > 1_000
 
