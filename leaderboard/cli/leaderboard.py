@@ -102,6 +102,7 @@ def _as_json(board: Board, rule: str) -> list[dict[str, object]]:
                     "worst_rank": standing.worst,
                     "seeds": summary.n,
                     "mean": summary.mean if summary.n else None,
+                    "std": summary.std if summary.n > 1 else None,
                     "low": summary.low if summary.n > 1 else None,
                     "high": summary.high if summary.n > 1 else None,
                     "failures": {str(seed): why for seed, why in entry.failures.items()},
