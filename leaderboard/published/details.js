@@ -24,6 +24,7 @@ function entryDetails(row, part, state, cells, seed) {
     h("h2", { id: "details-title" }, labelOf(row.method)),
     h("p", { class: "meta" }, supervisionBadge(row.method), ` ${words(section.task)}, ${shortName(section)}, protocol ${section.protocol}`),
     h("p", null, known(row.mean) ? [h("strong", null, `${within(row.mean, row.half)} %`), ` ${words(row.headline)} by rule ${state.rule}`,
+      known(row.std) ? `; standard deviation ${percent(row.std)} over ${plural(row.n, "seed")}` : "",
       known(row.rank) ? `; rank ${row.rank[0] === row.rank[1] ? row.rank[0] : row.rank.join(" to ")} of ${row.ranked}` : "; not ranked"] : "No result by this rule."),
     h("div", { class: "columns" }, byRule(row, part), byMetric(row, part, state)),
     row.entry.notes.map((note) => h("p", { class: "note" }, note)),

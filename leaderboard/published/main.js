@@ -13,7 +13,7 @@ function rowsOf(section, part, state) {
     .map((entry, i) => ({
       ...entry, entry, i, published: claims.get(i) || [], departures: part.departures, section, ranked, method: { ...index.methods[entry.id], variant: entry.variant }, headline: section.headline,
       ...of(section.headline)(i), n: found.n[i], rank: found.rank[i], pairs: found.pairs,
-      oracleGap: found.oracleGap[i],
+      oracleGap: found.oracleGap[i], std: found.std[i],
       metric: (name) => of(name)(i),
       info: (name) => found.info[name]?.[i],
       against: (other) => comparison(found.pairs, i, other.i),
