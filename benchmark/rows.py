@@ -16,6 +16,7 @@ import numpy as np
 from benchmark.cell import Cell, as_dict, supervision_of
 from benchmark.counts import Groups, IntArray
 from benchmark.errors import DebiasBenchError, ResultCorruptError
+from benchmark.files import read_ahead
 from benchmark.manifest import Staleness
 from benchmark.metrics import METRICS
 from benchmark.record import Failure, Record
@@ -71,12 +72,10 @@ def read_chunk(paths: Iterable[Path], plugins: Plugins) -> Chunk:
     """Read records; of damaged ones only the reason remains."""
     chunk = Chunk()
     alike: dict[tuple[Groups, str], tuple[list[int], list[Counted]]] = {}
-    for path in paths:
+    for path, content in read_ahead(paths):  # a failure that has just been replaced by a result is gone
         try:
-            record = read_record(path)
+            record = read_record(path, content)
             counted = unpack(record) if record.status == "done" else None
-        except FileNotFoundError:
-            continue  # a failure that has just been replaced by a result
         except ResultCorruptError as error:
             chunk.damaged.append(str(error))
             continue

@@ -170,16 +170,15 @@ class Store:
         return self.root / "deaths" / key[:2] / key
 
 
-def read_record(path: Path) -> Record:
-    """Read one record.
+def read_record(path: Path, content: bytes | None = None) -> Record:
+    """Read one record, or decode the ``content`` that was read from its file.
 
     Raises:
         FileNotFoundError: It is not there.
         ResultCorruptError: It is truncated, not a record, or of another schema.
     """
-    content = path.read_bytes()
     try:
-        record = _decoder.decode(content)
+        record = _decoder.decode(path.read_bytes() if content is None else content)
     except (msgspec.DecodeError, ValueError) as error:
         raise ResultCorruptError(f"record {path} is damaged ({error}); delete it and run the sweep again") from error
     if record.schema != SCHEMA_VERSION:

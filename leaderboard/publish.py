@@ -59,7 +59,7 @@ def publish(table: Path, folder: Path, rule: str, title: str) -> None:
         _make(table, Path(made), rule, title)
         for path in sorted(Path(made).rglob("*")):
             if path.is_file():
-                with atomic_path(folder / path.relative_to(made)) as temporary:
+                with atomic_path(folder / path.relative_to(made), flush=False) as temporary:
                     shutil.copyfile(path, temporary)
         for kind in ("tables/*.csv", "data/*.js"):
             for path in folder.glob(kind):
@@ -90,7 +90,7 @@ def _make(table: Path, folder: Path, rule: str, title: str) -> None:
     }
     files |= {f"tables/{name}": text.encode() for name, text in csv_tables.render(blocks).items()}
     for name, data in files.items():
-        write_atomic(folder / name, data)
+        write_atomic(folder / name, data, flush=False)
     downloads = {name: what for name, what in DOWNLOADS.items() if not name.endswith("/")}
     build(board, folder, rule=rule, title=title, downloads=downloads)
 
