@@ -13,6 +13,7 @@ bootstrap are computed beside it (:func:`robustness`), for readers who want no a
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -186,25 +187,24 @@ def compare_all(a: FloatArray, b: FloatArray, confidence: float = 0.95) -> Compa
 
 def robustness(a: Scores, b: Scores, seed: int = 0) -> Robustness:
     """Sign-flip test and bootstrap interval of A - B; ``seed`` is that of their random draws."""
-    from scipy import stats  # takes half a second, and no table needs it
-
     differences = _differences(a, b)
     differences = differences[~np.isnan(differences)]
     n = len(differences)
     if n < 2:
         return Robustness(math.nan, math.nan, math.nan)
+    if n < BOOTSTRAP_SEEDS:
+        sums = np.abs(np.array(list(itertools.product((1, -1), repeat=n))) @ differences)
+        return Robustness(float(np.mean(sums >= sums[0] - 10.0**-DECIMALS)), math.nan, math.nan)
+
+    from scipy import stats  # takes half a second, and few seeds do without it
+
+    rng, data = np.random.default_rng(seed), (differences,)
     flips = stats.permutation_test(
-        (differences,),
-        np.mean,
-        permutation_type="samples",
-        vectorized=True,
-        n_resamples=RESAMPLES,
-        rng=np.random.default_rng(seed),
+        data, np.mean, permutation_type="samples", vectorized=True, n_resamples=RESAMPLES, rng=rng
     )
-    if n < BOOTSTRAP_SEEDS or np.ptp(differences) == 0:
+    if np.ptp(differences) == 0:
         return Robustness(float(flips.pvalue), math.nan, math.nan)
-    drawn = stats.bootstrap((differences,), np.mean, n_resamples=RESAMPLES, rng=np.random.default_rng(seed))
-    interval = drawn.confidence_interval
+    interval = stats.bootstrap(data, np.mean, n_resamples=RESAMPLES, rng=rng).confidence_interval
     return Robustness(float(flips.pvalue), float(interval.low), float(interval.high))
 
 

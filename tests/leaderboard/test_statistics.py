@@ -152,6 +152,8 @@ def test_sign_flips_are_exact() -> None:
     expected = np.mean([value >= differences.sum() - 1e-12 for value in sums])
     found = robustness(differences, np.zeros(4))
     assert found.sign_flip_p == pytest.approx(expected)
+    library = stats.permutation_test((differences,), np.mean, permutation_type="samples", vectorized=True)
+    assert found.sign_flip_p == pytest.approx(library.pvalue)
     assert robustness([0.9, 0.8, 0.7], [0.1, 0.2, 0.3]).sign_flip_p == 0.25
 
 
