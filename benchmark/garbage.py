@@ -11,7 +11,7 @@ from contextlib import contextmanager
 def garbage_stays() -> Iterator[None]:
     """No such search meanwhile; for functions too, as a decorator.
 
-    All that is found again and again is what is still in use. Of 100,000 records that takes a fifth of the time, and
+    All that is found again and again is what is still in use. Of 100,000 records that takes a sixth of the time, and
     in a forked process it copies the memory that is looked over.
     """
     searching = gc.isenabled()
