@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -95,8 +96,17 @@ def task_of(cell: Cell) -> Task:
 
 def method_of(cell: Cell) -> Method:
     """The cell's method, with its parameters."""
-    kind = METHODS.get(cell.method)
-    return kind(convert(cell.params, kind.Params, f"parameters of {cell.method}"))
+    return configured(cell.method, cell.params)
+
+
+def configured(name: str, params: Mapping[str, Any]) -> Method:
+    """A method with some of its parameters given, the others at their defaults.
+
+    Raises:
+        ConfigError: Unknown method or parameter, or a value of the wrong type.
+    """
+    kind = METHODS.get(name)
+    return kind(convert(dict(params), kind.Params, f"parameters of {name}"))
 
 
 def make_cell(
@@ -114,8 +124,7 @@ def make_cell(
         ConfigError: Unknown method or parameter, or a value of the wrong type.
         NotApplicableError: The method cannot run on the task.
     """
-    kind = METHODS.get(method_name)
-    method = kind(convert(params, kind.Params, f"parameters of {method_name}"))
+    method = configured(method_name, params)
     reason = method.not_applicable(task)
     if reason is not None:
         raise NotApplicableError(task.name, method_name, reason)

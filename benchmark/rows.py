@@ -23,7 +23,7 @@ from benchmark.record import Failure, Record
 from benchmark.registry import METHODS, TASKS
 from benchmark.scoring import Counted, score_cells, unpack
 from benchmark.selection import RULES
-from benchmark.store import read_record
+from benchmark.store import decode_record
 from benchmark.tuning.note import NOT_YET_TUNED, Tuning
 
 CHOSEN = ("rule", "candidate", *METRICS, "combinations", "info", "counts", "sparsity", "candidate_macs")
@@ -74,7 +74,7 @@ def read_chunk(paths: Iterable[Path], plugins: Plugins) -> Chunk:
     alike: dict[tuple[Groups, str], tuple[list[int], list[Counted]]] = {}
     for path, content in read_ahead(paths):  # a failure that has just been replaced by a result is gone
         try:
-            record = read_record(path, content)
+            record = decode_record(path, content)
             counted = unpack(record) if record.status == "done" else None
         except ResultCorruptError as error:
             chunk.damaged.append(str(error))

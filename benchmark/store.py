@@ -170,15 +170,24 @@ class Store:
         return self.root / "deaths" / key[:2] / key
 
 
-def read_record(path: Path, content: bytes | None = None) -> Record:
-    """Read one record, or decode the ``content`` that was read from its file.
+def read_record(path: Path) -> Record:
+    """Read one record.
 
     Raises:
         FileNotFoundError: It is not there.
+        ResultCorruptError: As :func:`decode_record`.
+    """
+    return decode_record(path, path.read_bytes())
+
+
+def decode_record(path: Path, content: bytes) -> Record:
+    """The record that a file at this path contains.
+
+    Raises:
         ResultCorruptError: It is truncated, not a record, or of another schema.
     """
     try:
-        record = _decoder.decode(path.read_bytes() if content is None else content)
+        record = _decoder.decode(content)
     except (msgspec.DecodeError, ValueError) as error:
         raise ResultCorruptError(f"record {path} is damaged ({error}); delete it and run the sweep again") from error
     if record.schema != SCHEMA_VERSION:

@@ -147,7 +147,7 @@ def _counted(path: Path, table: ResultTable) -> Iterator[tuple[Row, bytes]]:
         start, seen = 0, set[int]()
         for part in range(file.num_row_groups):
             column = file.read_row_group(part, columns=["counts"]).column("counts")
-            rows = start + np.flatnonzero(column.is_valid().to_numpy(zero_copy_only=False))
+            rows = start + np.flatnonzero(column.is_valid().to_pylist())
             for row in rows[np.unique(setting[rows], return_index=True)[1]].tolist():
                 if setting[row] not in seen:
                     seen.add(int(setting[row]))

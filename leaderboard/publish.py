@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +13,7 @@ import msgspec
 
 from benchmark.aggregate import COLUMNS
 from benchmark.errors import ConfigError, ResultCorruptError
-from benchmark.files import atomic_path, write_atomic
+from benchmark.files import write_atomic
 from benchmark.garbage import garbage_stays
 from benchmark.registry import SOURCES
 from leaderboard import csv_tables, latex, markdown
@@ -59,8 +58,7 @@ def publish(table: Path, folder: Path, rule: str, title: str) -> None:
         _make(table, Path(made), rule, title)
         for path in sorted(Path(made).rglob("*")):
             if path.is_file():
-                with atomic_path(folder / path.relative_to(made), flush=False) as temporary:
-                    shutil.copyfile(path, temporary)
+                write_atomic(folder / path.relative_to(made), path.read_bytes(), flush=False)
         for kind in ("tables/*.csv", "data/*.js"):
             for path in folder.glob(kind):
                 if not (Path(made) / path.relative_to(folder)).exists():

@@ -28,7 +28,7 @@ from leaderboard.published import Claim, claims, departures
 from leaderboard.ranking import LEAST_SEEDS
 from leaderboard.references import Reference
 from leaderboard.standings import Standing, separation, standings
-from leaderboard.statistics import FloatArray, Summary, compare, robustness, summarise, summarise_all
+from leaderboard.statistics import Robustness, Summary, robustness, summarise, summarise_all
 
 SHOWN = {
     "worst_group_accuracy": "worst group",
@@ -189,16 +189,16 @@ def _separation(section: Section, rule: str) -> Iterator[Block]:
         word = "seed" if found.seeds == 1 else "seeds"
         yield Paragraph((f"About {found.seeds} further {word} would tell ", first, " from ", second, "."))
     a, b = (entry.scores(section.headline, rule) for entry in (found.first, found.second))
-    if compare(a, b).n > 1:
-        yield Paragraph((first, " against ", second, f" {_robust(a, b)}"))
+    check = robustness(a, b)
+    if check.n > 1:
+        yield Paragraph((first, " against ", second, f" {_robust(check)}"))
 
 
-def _robust(a: FloatArray, b: FloatArray) -> str:
+def _robust(check: Robustness) -> str:
     """What can be said of two methods without assuming that scores follow a normal law."""
-    check, paired = robustness(a, b), compare(a, b)
     text = f"without assuming a normal law: sign flips give p = {check.sign_flip_p:.2g}, uncorrected"
     if math.isnan(check.bootstrap_low):
-        return f"{text}; {paired.n} seeds allow no less than {2 / 2**paired.n:.2g}."
+        return f"{text}; {check.n} seeds allow no less than {2 / 2**check.n:.2g}."
     low, high = 100 * check.bootstrap_low, 100 * check.bootstrap_high
     return f"{text}; the bootstrap puts the difference between {low:.1f} and {high:.1f} points."
 

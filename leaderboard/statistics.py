@@ -86,11 +86,13 @@ class Robustness:
     """What tests without normality say of A - B.
 
     Attributes:
+        n: How many seeds both have.
         sign_flip_p: Two-sided sign-flip permutation test of the mean difference, exact up to 10 seeds; NaN below 2.
         bootstrap_low: Lower end of the 95 % BCa bootstrap interval; NaN below ``BOOTSTRAP_SEEDS`` seeds.
         bootstrap_high: Upper end.
     """
 
+    n: int
     sign_flip_p: float
     bootstrap_low: float
     bootstrap_high: float
@@ -191,10 +193,10 @@ def robustness(a: Scores, b: Scores, seed: int = 0) -> Robustness:
     differences = differences[~np.isnan(differences)]
     n = len(differences)
     if n < 2:
-        return Robustness(math.nan, math.nan, math.nan)
+        return Robustness(n, math.nan, math.nan, math.nan)
     if n < BOOTSTRAP_SEEDS:
         sums = np.abs(np.array(list(itertools.product((1, -1), repeat=n))) @ differences)
-        return Robustness(float(np.mean(sums >= sums[0] - 10.0**-DECIMALS)), math.nan, math.nan)
+        return Robustness(n, float(np.mean(sums >= sums[0] - 10.0**-DECIMALS)), math.nan, math.nan)
 
     from scipy import stats  # takes half a second, and few seeds do without it
 
@@ -203,9 +205,9 @@ def robustness(a: Scores, b: Scores, seed: int = 0) -> Robustness:
         data, np.mean, permutation_type="samples", vectorized=True, n_resamples=RESAMPLES, rng=rng
     )
     if np.ptp(differences) == 0:
-        return Robustness(float(flips.pvalue), math.nan, math.nan)
+        return Robustness(n, float(flips.pvalue), math.nan, math.nan)
     interval = stats.bootstrap(data, np.mean, n_resamples=RESAMPLES, rng=rng).confidence_interval
-    return Robustness(float(flips.pvalue), float(interval.low), float(interval.high))
+    return Robustness(n, float(flips.pvalue), float(interval.low), float(interval.high))
 
 
 def holm(p_values: FloatArray | Sequence[float]) -> FloatArray:

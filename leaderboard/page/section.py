@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.config import convert
+from benchmark.cell import configured
 from benchmark.errors import DebiasBenchError
 from benchmark.metrics import METRICS
-from benchmark.registry import METHODS
 from benchmark.selection import RULES
 from leaderboard.board import Entry, Section
 from leaderboard.budgets import plain, unequal_budgets
@@ -74,8 +73,9 @@ def _rule(
             "mean": numbers(summaries.mean),
             "half": half_widths(summaries),
         }
+        if metric == section.headline:
+            found["std"] = numbers(summaries.std)
     found["n"] = [len(entry.by_rule.get(rule, {})) for entry in entries]
-    found["std"] = numbers(summarise_all(section.scores(section.headline, rule)).std)
     lost = section.scores(section.headline, "oracle") - section.scores(section.headline, rule)
     found["oracleGap"] = numbers(summarise_all(lost).mean)
     found["info"] = _info(entries, rule)
@@ -158,8 +158,7 @@ def _starts_from(entry: Entry) -> list[str] | None:
 
 
 def _before(method: str, params: Mapping[str, Any]) -> Iterator[str]:
-    kind = METHODS.get(method)
-    for start in kind(convert(dict(params), kind.Params, f"parameters of {method}")).upstream().values():
+    for start in configured(method, params).upstream().values():
         yield start.method
         yield from _before(start.method, start.params)
 
