@@ -18,6 +18,7 @@ from benchmark.protocol import PROTOCOLS
 from benchmark.record import Candidate, Failure, Record, Resources
 from benchmark.store import Store
 from leaderboard.board import Board, read_board
+from tests.leaderboard.sending import SCORES, honest
 
 DIGITS = tuple(range(10))
 ONE_BIAS = Groups(10, ("digit colour",), (10,), (DIGITS,))
@@ -134,3 +135,8 @@ def lab(tmp_path: Path) -> Lab:
 @pytest.fixture
 def make_counts() -> Callable[..., IntArray]:
     return counts_of
+
+
+@pytest.fixture
+def records(lab) -> list[Record]:
+    return [honest(lab, method, seed) for method in SCORES for seed in range(3)]
